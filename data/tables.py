@@ -21,9 +21,10 @@ from data.labels import SEVERAL, Labels, key, read_labels
 from data.sources import Preview, Raw, Row, TableError, Tally, cell, column_called
 from data.tablechecks import Checks, check, normalized
 
-__all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "load", "preview"]
+__all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "bundled", "load", "preview"]
 
-BUNDLED = "helpdesk"
+BUNDLED, FEELINGS = "helpdesk", "feelings"
+"""data sets that are bundled; the first is used by default"""
 LONGEST = 20_000  # characters of a text that are kept
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
@@ -83,7 +84,7 @@ def load(
     seed: int = 1337,
     fetched: Fetched | None = None,
 ) -> TextData:
-    """The data set that ``name`` names: ``helpdesk`` (bundled), a file, a folder with one file a split, or the Hub's.
+    """The data set that ``name`` names: a bundled one, a file, a folder with one file a split, or the Hub's.
 
     ``test`` is a file with the test split. ``label_names`` are those of labels that are numbers, in their order.
     ``encoding`` is that of text files, found if it is not given. ``limit`` keeps at most so many rows of each split, in
@@ -106,6 +107,11 @@ def load(
     return TextData(
         name, source, text, label, names, rows["train"], rows["validation"], rows["test"], checks, tuple(repairs)
     )
+
+
+def bundled(name: str) -> str:
+    """``name`` where a bundled data set has it, else the name of the one that is used by default."""
+    return FEELINGS if name == FEELINGS else BUNDLED
 
 
 def read_texts(file: Path, column: str = "", encoding: str = "") -> tuple[list[Row], str, list[str]]:
@@ -144,7 +150,7 @@ def preview(
 
 
 def _read(name: str, test: str, fetched: Fetched | None, *, most: int = 0, encoding: str = "") -> tuple[Raw, str]:
-    raw, source = sources.named(name, "data set", f"{BUNDLED}.csv", fetched, most=most, encoding=encoding)
+    raw, source = sources.named(name, "data set", f"{bundled(name)}.csv", fetched, most=most, encoding=encoding)
     raw = sources.by_column(raw)
     if test:
         other = sources.read(Path(os.path.expanduser(test)), most=most, encoding=encoding)

@@ -21,10 +21,10 @@ class ClassifySpec:
 
     data: str = option(
         tables.BUNDLED,
-        "helpdesk (bundled), a CSV, TSV, JSON lines or Parquet file, a folder with train, validation and test, or a "
-        "name on the Hugging Face Hub.",
+        "helpdesk or feelings (bundled), a CSV, TSV, JSON lines or Parquet file, a folder with train, validation and "
+        "test, or a name on the Hugging Face Hub.",
         group="data set",
-        required="name a data set: helpdesk is bundled",
+        required="name a data set: helpdesk and feelings are bundled",
         path=True,
     )
     test: str = option("", "A file with the test split.", label="test file", group="data set", path=True)

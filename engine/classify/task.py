@@ -61,7 +61,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     """
 
     def read(obey: Obey) -> Generator[Event, None, _Classification]:
-        fetched = yield from fetch(spec.data, tables.BUNDLED, obey)
+        fetched = yield from fetch(spec.data, tables.bundled(spec.data), obey)
         data = tables.load(
             spec.data,
             test=spec.test,

@@ -18,7 +18,9 @@ from engine.runs.events import Event, Finished, Notice
 from engine.runs.messages import Control
 from engine.runs.spec import BadSpec, DataSpec, to_dict
 
-BUNDLED = frozenset({tables.BUNDLED, choices.BUNDLED, beir.BUNDLED, packaged.MINILM, "auto", "bundled"})
+BUNDLED = frozenset(
+    {tables.BUNDLED, tables.FEELINGS, choices.BUNDLED, beir.BUNDLED, packaged.MINILM, "auto", "bundled"}
+)
 """names that never mean a file"""
 _ENDING = re.compile(r"\.(csv|tsv|json|jsonl|ndjson|parquet)(\.gz|\.zst)?$")
 

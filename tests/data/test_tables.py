@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
+import re
 from collections import Counter
+from importlib import resources
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -35,6 +39,34 @@ def test_the_bundled_set_is_large_varied_and_balanced() -> None:
     assert set(Counter(data.test.labels).values()) == {20}
     assert data.checks.leaked == ()
     assert data.checks.repeated == 0
+
+
+def test_the_sentences_about_feelings_are_skewed_and_each_class_is_in_every_split() -> None:
+    data = tables.load("feelings")
+    splits = (data.train, data.validation, data.test)
+    assert [len(split) for split in splits] == [298, 60, 90]
+    assert len({" ".join(text.casefold().split()) for split in splits for text in split.texts}) == 448
+    counts = Counter(data.classes[label] for split in splits for label in split.labels)
+    assert counts == {"joy": 148, "sadness": 130, "anger": 63, "fear": 54, "love": 35, "surprise": 18}
+    for split in splits:  # stratified
+        for label, count in Counter(split.labels).items():
+            assert abs(count - counts[data.classes[label]] * len(split) / 448) < 1
+    words = [set(re.findall(r"\w+", text.casefold())) for split in splits for text in split.texts]
+    assert max(len(one & other) / len(one | other) for one, other in combinations(words, 2)) < 0.5
+    assert (data.source, data.repairs, data.checks.leaked) == ("bundled with the program", (), ())
+
+
+def test_the_sentences_about_feelings_are_a_table_that_csv_reads() -> None:
+    data = tables.load("feelings")
+    file = resources.files("data") / "bundled" / "feelings.csv"
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [tuple(row.values()) for row in csv.DictReader(lines)]
+    own = [
+        (text, data.classes[label], name)
+        for name in ("train", "validation", "test")
+        for text, label in zip(getattr(data, name).texts, getattr(data, name).labels, strict=True)
+    ]
+    assert sorted(rows) == sorted(own)
 
 
 def test_csv_json_lines_and_parquet_give_the_same(tmp_path: Path) -> None:

@@ -318,6 +318,12 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert [one.field for one in caught.value.problems] == ["data", "test", "encoder", "heads", "limit", "seed"]
 
 
+def test_the_form_looks_at_the_other_bundled_data_set() -> None:
+    seen = look({**VALUES, "data": "feelings"})
+    assert (seen.source, seen.problem) == ("bundled with the program · UTF-8", "")
+    assert seen.sizes == (("train", 298), ("validation", 60), ("test", 90))
+
+
 def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))

@@ -63,12 +63,12 @@ class Seen:
 S = TypeVar("S", bound=Seen)
 
 
-def kind_of(name: str, bundled: str, *, folder: bool = False) -> str:
+def kind_of(name: str, *, folder: bool = False) -> str:
     """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
 
     With ``folder`` a name on the Hub has an owner.
     """
-    if name == bundled:
+    if name in BUNDLED:
         return "bundled"
     if sources.existing(name) is not None:
         return "path"
@@ -112,7 +112,7 @@ def look_at(
     from engine import hub_data
 
     name = values["data"].strip()
-    kind = kind_of(name, bundled, folder=collection)
+    kind = kind_of(name, folder=collection)
     if kind == "nothing":
         return nothing
     if kind != "hub":
@@ -174,7 +174,7 @@ class CompareForm(Form):
     def entered(self, name: str) -> None:
         """Enter in the name of a data set on the Hub looks at it first."""
         values = self.values()
-        kind = kind_of(values["data"].strip(), self.default.data, folder=self.FOLDER)
+        kind = kind_of(values["data"].strip(), folder=self.FOLDER)
         if name == "data" and kind == "hub" and not self.seen.source:
             self.know(values, replace(self.NOTHING, note="looking it up on the Hub…"))
             self._asked = values["data"]
@@ -183,7 +183,7 @@ class CompareForm(Form):
             self.start_or_tell()
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
-        return wrong_data(values, self.default.data, folder=self.FOLDER) or (
+        return wrong_data(values, folder=self.FOLDER) or (
             [Problem("data", self.seen.problem)] if self.seen.problem else []
         )
 
@@ -219,9 +219,9 @@ class CompareForm(Form):
         self.query_one(".seen", Static).update(self.seen.facts())
 
 
-def wrong_data(values: Mapping[str, str], bundled: str, *, folder: bool = False) -> list[Problem]:
+def wrong_data(values: Mapping[str, str], *, folder: bool = False) -> list[Problem]:
     """Why data of this name cannot be used, as far as can be known without reading them."""
     name = values["data"].strip()
-    if not name or kind_of(name, bundled, folder=folder) != "nothing":
+    if not name or kind_of(name, folder=folder) != "nothing":
         return []
     return [Problem("data", "no such file or folder, and it is not a valid Hub name")]

@@ -134,6 +134,22 @@ def test_the_mlp_learns_equals_its_arrays_and_is_the_same_again(vectors: tuple[A
     assert np.array_equal(again.probabilities(vectors[1]), found)
 
 
+def test_the_other_bundled_data_set_is_classified_whatever_lies_in_the_folder(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "feelings").write_text("another file")
+    run = classify_runs.create(
+        ClassifySpec(data="feelings", encoder=str(encoder_folder), heads=("lr",), limit=30, length=8, device="cpu")
+    )
+    told = list(classify_runs.drive(run, Control()))
+    (loaded,) = only(Loaded, told)
+    assert (loaded.data, loaded.source, loaded.judged) == ("feelings", "bundled with the program", 30)
+    assert set(loaded.classes) == {"sadness", "joy", "love", "anger", "fear", "surprise"}
+    assert run.name.endswith("-classify-feelings")
+    assert only(Classified, told)[-1].reason == "done"
+
+
 def test_the_whole_comparison_and_what_stays_of_it(spec: ClassifySpec, tmp_path: Path) -> None:
     from dataclasses import replace
 
