@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def fenced(content: str, language: str = "text") -> list[str]:
     longest = max(map(len, re.findall("`+", content)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}{language}", *(visible(line) for line in content.split("\n")), fence]
+
+
+def quote(content: str) -> list[str]:
+    """Lines of text as a quotation: none of them becomes a list, a heading, a rule or a table."""
+    lines = [text(line.strip()) for line in content.strip().split("\n")]
+    safe = [re.sub(r"^([-=:]|[0-9]+(?=[.]))", _escaped, line) for line in lines]
+    ends = ["\\" * bool(line and after) for line, after in pairwise([*safe, ""])]  # the next line stays one
+    return [f"> {line}{end}".rstrip() for line, end in zip(safe, ends, strict=True)]
 
 
 def visible(content: str) -> str:
@@ -55,6 +64,10 @@ def cell(value: Any) -> str:
 def without_folder(value: Any) -> Any:
     """A setting without the folders of the machine that the run was on."""
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -48,8 +48,8 @@ def write(run: Run, folder: Path, steps: Sequence[int] = ()) -> Path:
     task, record = owner.task_of(run)
     story, about = curves.read(run), notes.read(run)
     branched = f", branched from {code(record['parent'])}" if record.get("parent") else ""
-    spec = owner.spec_as(run, getattr(import_module(f"engine.{_package(task)}.spec"), _SPECS[task]))
-    pictures = dict(_pictures(run, story))
+    spec = spec_of(run)
+    pictures = dict(pictures_of(run, story))
     figures = _training(story) if task == "train" else _comparison(run, story, task)
     lines = [
         f"# {text(about.title) or code(run.name)}",
@@ -75,6 +75,14 @@ def write(run: Run, folder: Path, steps: Sequence[int] = ()) -> Path:
     return page
 
 
+def spec_of(run: Run) -> Spec:
+    """The spec of a run, of the class of its task. Raises as :func:`engine.runs.owner.spec_as` does."""
+    task, _ = owner.task_of(run)
+    module = import_module(f"engine.{'gpt' if task == 'train' else task}.spec")
+    kind: type[Spec] = getattr(module, _SPECS[task])
+    return owner.spec_as(run, kind)
+
+
 def command_of(task: str, spec: Any) -> str:
     """The command that makes a run like that of ``spec``: its fields that differ from the defaults, or the preset's."""
     base, values = type(spec)(), {}
@@ -93,11 +101,11 @@ def command_of(task: str, spec: Any) -> str:
             words.append(option)
         else:
             each = value if isinstance(value, tuple) else (value,)
-            words += [f"{option} {_quoted(str(without_folder(one)))}" for one in each]
+            words += [f"{option} {quoted(str(without_folder(one)))}" for one in each]
     return " ".join(["llmlab-tui", task, *words])
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word for bash, in one line that shows every character of it."""
     if word.isprintable():
         return shlex.quote(word)
@@ -106,12 +114,8 @@ def _quoted(word: str) -> str:
     return f"$'{''.join(shown)}'"
 
 
-def _package(task: str) -> str:
-    return "gpt" if task == "train" else task
-
-
-def _pictures(run: Run, story: Story) -> Iterator[tuple[str, str]]:
-    """Names of files and their content."""
+def pictures_of(run: Run, story: Story) -> Iterator[tuple[str, str]]:
+    """Curves of a run as SVG: names of files and their content."""
     if story.train or story.validation:
         lines = []
         if story.train:
@@ -215,8 +219,8 @@ def _samples(story: Story, steps: Sequence[int]) -> list[str]:
     return lines if len(lines) > 2 else []
 
 
-def _data(run: Run, story: Story, task: str) -> list[str]:
-    """What the run worked on, with the fingerprint that says whether it is the same elsewhere."""
+def facts_of(run: Run, story: Story, task: str) -> dict[str, Any]:
+    """What the run worked on, as cells by name, with the fingerprint that says whether it is the same elsewhere."""
     begun, corpus = story.begun, run.read_json("corpus.json")
     if task == "train":
         source = {**begun, **corpus}
@@ -227,12 +231,17 @@ def _data(run: Run, story: Story, task: str) -> list[str]:
         names = {"data": "data set", "judged_split": "judged split", "train": "training rows", "held_out": "held out"}
         names |= {"judged": "judged", "documents": "documents", "encoder": "encoder"}
     names |= {"source": "source", "fingerprint": "SHA-256"}
-    rows = [(title, _shown(source[name])) for name, title in names.items() if source.get(name) not in (None, "", 0)]
+    return {title: _shown(source[name]) for name, title in names.items() if source.get(name) not in (None, "", 0)}
+
+
+def _data(run: Run, story: Story, task: str) -> list[str]:
+    """What the run worked on, and what was changed or noticed in it."""
+    begun, corpus = story.begun, run.read_json("corpus.json")
     told = [*_texts(begun.get("checks")), *_texts(begun.get("repairs")), *_texts(corpus.get("cuts"))]
     return [
         "## Data",
         "",
-        *table(("fact", "value"), rows),
+        *table(("fact", "value"), facts_of(run, story, task).items()),
         "",
         *(f"- {text(one)}" for one in told),
         *([""] if told else []),
