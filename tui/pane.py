@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -19,12 +19,16 @@ from tui.hints import Hint, seen
 from tui.widgets import dialogs
 from tui.widgets.lines import Lines
 
+if TYPE_CHECKING:
+    from engine.runs.events import Compared
+
 
 @dataclass
 class UsePrompt(Message):
-    """Take this text to the Generate pane."""
+    """Take this text to the Generate pane, or to another that works with texts."""
 
     text: str
+    pane: str = "generate"
 
 
 @dataclass
@@ -40,6 +44,35 @@ class UseRun(Message):
 
     run: Run
     what: Literal["opened", "resumed", "copied"]
+
+
+@dataclass
+class UseSpec(Message):
+    """Show this spec in the form of its task."""
+
+    spec: Any
+
+
+@dataclass
+class UseLadder(Message):
+    """Compare greedy and rising temperatures in the Generate pane."""
+
+    models: tuple[str, ...]
+    """names, of which the first that can be loaded is taken"""
+    prompts: tuple[str, ...]
+    """of which the first is taken that the model has all characters for"""
+    tokens: int
+    """of a completion, at most"""
+
+
+@dataclass
+class Swept(Message):
+    """The Generate pane has run a comparison to its end."""
+
+    model: str
+    source: str
+    prompt: str
+    results: tuple[Compared, ...]
 
 
 @dataclass
@@ -94,6 +127,9 @@ class Pane(Container):
     def take_model(self, name: str) -> None:
         """Work with the model of this name."""
 
+    def take_ladder(self, wanted: UseLadder) -> None:
+        """Compare greedy and rising temperatures."""
+
     def open(self, run: Run) -> None:
         """Show this run, which did this pane's task."""
 
@@ -102,6 +138,9 @@ class Pane(Container):
 
     def copy(self, run: Run) -> None:
         """Show the form with what this run was asked for."""
+
+    def fill(self, spec: Any) -> None:
+        """Show the form of this pane's task with this spec."""
 
     @property
     def trains(self) -> str:

@@ -286,7 +286,10 @@ class FollowPane(Pane):
 
     def copy(self, run: Run) -> None:
         """The form with a run's values, for a new one. Raises what reading its spec raises."""
-        spec = self.task_runs.spec_of(run)
+        self.fill(self.task_runs.spec_of(run))
+
+    def fill(self, spec: Any) -> None:
+        """The form with these values."""
         self.show_form()
         self.form.fill(spec)
 

@@ -35,7 +35,7 @@ from tui.generate.status_lines import Activity
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.generate.token_tree import RAW, TokenTree
 from tui.generate.token_view import TokenView
-from tui.pane import Pane
+from tui.pane import Pane, Swept
 from tui.text import safe
 from tui.widgets.editor import Editor
 from tui.widgets.lines import Lines
@@ -360,9 +360,16 @@ class CompletionPane(Pane):
             self.changed()
         if kind in ("complete", "replay"):
             self._save()
-        columns = self.query_one(SweepView).sweep.columns
+        sweep = self.query_one(SweepView).sweep
+        columns = sweep.columns
         if kind == "compare" and failed and self.mode == SWEEP and columns and not columns[0].tokens:
             self.walk()
+        if kind == "compare" and not failed and self.lm is not None:
+            results = tuple(column.compared for column in columns if column.compared is not None)
+            if len(results) == len(columns) and all(one.reason != "stop" for one in results):
+                self.post_message(Swept(self.lm.name, self.lm.source, sweep.comparison.prompt, results))
+        if kind == "load":
+            self.model_came()
         if kind in ("load", "chat") and self.start_wanted:
             self.start_wanted = False
             self.start()
@@ -391,6 +398,9 @@ class CompletionPane(Pane):
         self._made += 1
         if now > self._since + 0.2:
             self._speed = (self._made - 1) / (now - self._since)
+
+    def model_came(self) -> None:
+        """A model has been loaded, or none could be."""
 
     # -- candidates --------------------------------------------------------------------------------------------------
 

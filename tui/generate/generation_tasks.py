@@ -209,9 +209,9 @@ def compare(lm: LanguageModel, comparison: Comparison, control: Control, *, temp
             yield ReportWritten(str(path))
 
 
-def usual_prompt(lm: LanguageModel) -> str:
+def usual_prompt(lm: LanguageModel, prompts: Sequence[str] = (PROMPT, VERSE)) -> str:
     """The lab's prompt; for a model that only ever saw Italian letters, Dante's first verse; else nothing."""
-    for text in (PROMPT, VERSE):
+    for text in prompts:
         with contextlib.suppress(NoTokenizer):
             if not lm.tokenizer.encode(text).unknown:
                 return text

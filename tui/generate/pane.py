@@ -12,7 +12,7 @@ from textual import on, work
 
 from engine.lm import sweep as sweeps
 from engine.lm.chat import Conversation
-from engine.lm.sampling import SetSampling
+from engine.lm.sampling import Sampling, SetSampling
 from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
 from tui.clipboard import copy
@@ -24,12 +24,13 @@ from tui.generate.session import read_text, write_text
 from tui.generate.settings_strip import SettingsDialog, SettingsStrip
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.generate.token_view import TokenView
-from tui.pane import bindings
+from tui.pane import UseLadder, bindings
 from tui.widgets.dialogs import Entry, ask_path
 from tui.widgets.editor import Editor
 
 SAMPLES = 4  # completions that are offered to be drawn at once
 MOST_SAMPLES = 32
+WAIT = 0.1  # seconds until it is looked again whether the text of last time has been read
 
 
 class GeneratePane(CompletionPane):
@@ -59,6 +60,11 @@ class GeneratePane(CompletionPane):
         ),
     )
     BINDINGS = bindings("generate")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ladder: UseLadder | None = None
+        """begins once there is a model"""
 
     # -- keys everywhere ---------------------------------------------------------------------------------------------
 
@@ -105,6 +111,25 @@ class GeneratePane(CompletionPane):
 
     def take_model(self, name: str) -> None:
         self.load([(name, "")])
+
+    def take_ladder(self, wanted: UseLadder) -> None:
+        self._ladder = wanted
+        if self.lm is not None and self.lm.name == wanted.models[0] and self.background.kind != "load":
+            self.model_came()
+        else:
+            self.load([(name, "") for name in wanted.models])
+
+    def model_came(self) -> None:
+        """Begin the ladder that waited for a model."""
+        if self._ladder is None or self.lm is None:
+            return
+        if not self.ready:
+            self.set_timer(WAIT, self.model_came)
+            return
+        wanted, self._ladder = self._ladder, None
+        base = Sampling(max_new_tokens=wanted.tokens)
+        self.take(tasks.usual_prompt(self.lm, wanted.prompts))
+        self._compare(lambda prompt: sweeps.ladder(prompt, base))
 
     # -- walking and branching ---------------------------------------------------------------------------------------
 
