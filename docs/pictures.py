@@ -59,6 +59,8 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("open classify", "classify"),
     ("open choose", "choose"),
     (f"open retrieve {QUERY}", "retrieve"),
+    ("8", ""),
+    ("down", "lab"),
 )
 """keys, a text for the pane, or a task whose newest run is opened, and the picture that is saved then"""
 QUIET = 0.3  # seconds without a change after which a step is over: longer than the panes wait for more typing

@@ -32,7 +32,7 @@ from tui.config import AtEnd
 from tui.driver import TerminalDriver, leave_if_hung_up
 from tui.ending import EndingApp
 from tui.follow import last_values
-from tui.pane import Pane, RunEnded, UseModel, UsePrompt, UseRun, bindings
+from tui.pane import Pane, RunEnded, Swept, UseLadder, UseModel, UsePrompt, UseRun, UseSpec, bindings
 from tui.switcher import PaneSwitcher
 from tui.terminal import SMALLEST, announcement
 from tui.train.pane import TrainPane
@@ -49,6 +49,7 @@ _BENEATH = frozenset(action.name.partition("(")[0] for action in ACTIONS if acti
 _BENEATH -= {"leave", "repaint"}
 """actions that wait until the dialog on the screen is answered"""
 _WORK = ("start", "pause", "stop", "sample")
+LAB = "lab"
 
 
 class LabApp(EndingApp):
@@ -64,15 +65,19 @@ class LabApp(EndingApp):
     pane = getters.query_one(TrainPane)
     """the Train pane, which is always there"""
 
-    def __init__(self, *, theme: str = "", wrong: str = "", at_end: AtEnd | None = None) -> None:
+    def __init__(
+        self, *, theme: str = "", wrong: str = "", at_end: AtEnd | None = None, pane: str = panes.PANES[0].name
+    ) -> None:
         """``theme`` is the name of a theme, or empty; ``wrong`` says what is wrong with the configuration.
 
-        ``at_end`` says how the terminal announces the end of a run.
+        ``at_end`` says how the terminal announces the end of a run, ``pane`` is shown first.
         """
         super().__init__(driver_class=TerminalDriver)
         self._wrong, self._at_end = wrong, at_end or AtEnd()
         self.animation_level = "none"  # every frame of a page that glides is sent
-        self.switcher = PaneSwitcher()
+        self.switcher = PaneSwitcher(pane)
+        self._first, self._from_lab = pane, False
+        """whether the Lab has asked for a pane"""
         self._picture = Picture()
         for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
             self.register_theme(known)
@@ -113,7 +118,7 @@ class LabApp(EndingApp):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.bar.show("train")
+        self.switcher.show(self._first)
         self.set_interval(GAUGES, self._read_gauges)
         if not self.is_headless:
             self.set_interval(WATCHDOG, leave_if_hung_up)
@@ -192,7 +197,7 @@ class LabApp(EndingApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if action in _WORK and not self.switcher.current:
+        if (action in _WORK or action == "lab") and not self.switcher.query(Pane):
             return True  # the panes are not mounted yet
         return self._possible(action)
 
@@ -203,7 +208,11 @@ class LabApp(EndingApp):
 
     def _possible(self, name: str) -> bool:
         """Whether an action of everywhere makes sense now."""
-        return self.working.allows(name) if name in _WORK else name != "theme" or not self._few
+        if name in _WORK:
+            return self.working.allows(name)
+        if name == "lab":
+            return self._from_lab and self.here.id != LAB
+        return name != "theme" or not self._few
 
     # -- what panes ask for ------------------------------------------------------------------------------------------
 
@@ -211,20 +220,43 @@ class LabApp(EndingApp):
     def _chosen(self, event: Bar.Chosen) -> None:
         self.switcher.show(event.pane)
 
+    async def _bring(self, name: str) -> Pane:
+        """Show a pane that another one asked for; from one that the Lab asked for a key leads back."""
+        self._from_lab = self._from_lab or self.here.id == LAB
+        return await self.switcher.bring(name)
+
     @on(UsePrompt)
     async def _use_prompt(self, event: UsePrompt) -> None:
-        (await self.switcher.bring("generate")).take(event.text)
+        (await self._bring(event.pane)).take(event.text)
 
     @on(UseModel)
     async def _use_model(self, event: UseModel) -> None:
-        (await self.switcher.bring("generate")).take_model(event.name)
+        (await self._bring("generate")).take_model(event.name)
+
+    @on(UseSpec)
+    async def _use_spec(self, event: UseSpec) -> None:
+        (await self._bring(event.spec.task)).fill(event.spec)
+
+    @on(UseLadder)
+    async def _use_ladder(self, event: UseLadder) -> None:
+        (await self._bring("generate")).take_ladder(event)
+
+    @on(Swept)
+    async def _swept(self, event: Swept) -> None:
+        """A comparison of the lab's prompt is a result of the lab."""
+        from tui.lab import doing
+
+        try:
+            await asyncio.to_thread(doing.record_sweep, event)
+        except OSError as error:
+            self.tell("The comparison could not be recorded", str(error))
 
     @on(UseRun)
     async def _use_run(self, event: UseRun) -> None:
         """Take a run to the pane of its task."""
         try:
             task, _ = await asyncio.to_thread(owner.task_of, event.run)
-            pane = await self.switcher.bring(task)
+            pane = await self._bring(task)
             {"opened": pane.open, "resumed": pane.resume, "copied": pane.copy}[event.what](event.run)
         except (OSError, CheckpointError, BadSpec) as error:
             self.tell(f"The run cannot be {event.what}", explain(event.run, error))
@@ -246,6 +278,10 @@ class LabApp(EndingApp):
     def action_next_pane(self) -> None:
         """The next pane, the first after the last."""
         self.switcher.show_next()
+
+    def action_lab(self) -> None:
+        """Back to the Lab, which asked for the pane on the screen."""
+        self.switcher.show(LAB)
 
     def action_start(self) -> None:
         """Do what the pane on the screen is for; from a pane without work of its own, train."""

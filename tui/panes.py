@@ -62,6 +62,7 @@ PANES = (
         "rankers of {}, encoder {}",
     ),
     Entry("runs", "7", "Runs", "Runs: the list of all runs."),
+    Entry("lab", "8", "Lab", "Lab: the exercises, step by step, and a report."),
 )
 BY_NAME = {entry.name: entry for entry in PANES}
 

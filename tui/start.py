@@ -13,6 +13,13 @@ from tui.follow import last_values
 from tui.output import print_message
 
 
+def first_pane() -> str:
+    """The pane that is shown first: the Lab where nothing has been done yet, as far as the home tells."""
+    place = home.home()
+    used = [*home.runs().glob("*"), *place.glob("*.json"), *(place / "lab").glob("*.json")]
+    return "lab" if all(file.name == "machine.json" for file in used) else "train"
+
+
 def open_screen() -> int:
     """Run the full-screen program. Returns its exit code; 2 when this terminal cannot show it."""
     there = sys.stdin.isatty() and sys.stderr.isatty()
@@ -33,7 +40,7 @@ def open_screen() -> int:
     from tui.app import LabApp
 
     log = home.home() / "screen.log"
-    app = LabApp(theme=theme, wrong=problems, at_end=found.at_end)
+    app = LabApp(theme=theme, wrong=problems, at_end=found.at_end, pane=first_pane())
     gc.collect()
     gc.freeze()
     with terminal.guarded(log):

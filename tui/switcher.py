@@ -17,15 +17,17 @@ from tui.widgets.bar import Bar
 class PaneSwitcher(ContentSwitcher):
     """Holds the panes that were made, of which one is shown."""
 
-    def __init__(self) -> None:
-        super().__init__(initial=panes.PANES[0].name, id="panes")
-        self._wanted = panes.PANES[0].name
+    def __init__(self, first: str) -> None:
+        """``first`` is shown first; the pane that holds the first place is always made."""
+        super().__init__(initial=first, id="panes")
+        self._wanted = first
         """asked for last"""
         self._making = asyncio.Lock()
         """one pane at a time is made"""
 
     def compose(self) -> ComposeResult:
-        yield panes.make(self._wanted)
+        for name in dict.fromkeys((panes.PANES[0].name, self._wanted)):
+            yield panes.make(name)
 
     @property
     def here(self) -> Pane:

@@ -20,6 +20,7 @@ from types import TracebackType
 import pyte
 
 from engine.gpt.spec import TrainSpec
+from tui.follow import last_values
 from tui.follow.form import groups
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -50,8 +51,14 @@ class Terminal:
         program: Sequence[str] = (sys.executable, "-m", "llmlab_tui"),
         cwd: Path = PROJECT,
         more: Mapping[str, str] | None = None,
+        first: bool = False,
     ) -> None:
-        """``more`` are variables of its environment beside those of this process."""
+        """``more`` are variables of its environment beside those of this process.
+
+        Unless this is the ``first`` start, something was started before, and the screen opens with Train.
+        """
+        if not first:
+            last_values.write("before.json", {})
         environment = {name: value for name, value in os.environ.items() if name not in ("TERM", "COLORTERM")}
         environment |= {"COLORTERM": "truecolor"} | ({"TERM": term} if term is not None else {}) | dict(more or {})
         self.master, slave = pty.openpty()

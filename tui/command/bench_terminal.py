@@ -29,6 +29,7 @@ from engine.bench import setups
 from engine.bench.rows import Row, measured, spread
 from engine.bench.setups import Setup
 from tui.command import stalls
+from tui.follow import last_values
 
 SIZE = (120, 40)
 WATCHED = """
@@ -53,6 +54,7 @@ class Screen:
             self._program = ["-c", WATCHED, str(watched)]
 
     def __enter__(self) -> Screen:
+        last_values.write("before.json", {})  # the first start of all opens another pane
         self._begun = time.monotonic()
         master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
