@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from checkpoints.run import Run
 from engine.choose import report as choices
 from engine.encoders.pretraining import SIMILARITY, WORDS
-from engine.lab.results import Comparison, Results, Sample, Temperatures, Tokens, Training, Verse
+from engine.lab.results import Comparison, Results, Temperatures, Tokens, Training, Verse
+from engine.lab.verse import moments
 from engine.markdown import without_folder
 from engine.report import curves, journal, methods
 from engine.report.journal import Happened
@@ -30,12 +31,13 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-def read(found: Mapping[str, Run], measured: Mapping[str, object]) -> Results:
+def read(found: Mapping[str, Run], measured: Mapping[str, object] | None = None) -> Results:
     """The results of the runs that were ``found``, by name of the work, and of what was ``measured``.
 
     ``measured`` has :class:`Verse`, :class:`Tokens` and :class:`Temperatures` under ``verse``, ``tokens`` and
     ``temperatures``. Raises nothing: a run that is damaged is absent, and one that has not ended holds what it has.
     """
+    measured = measured or {}
     compared = {name: one for name in _COMPARISONS if (one := _read(_comparison, found.get(name))) is not None}
     if "weighted" in compared and "emotion" in compared:
         pairs = _read(_weights, {name: found[name] for name in ("weighted", "emotion")}) or {}
@@ -81,17 +83,8 @@ def _training(run: Run) -> Training | None:
         uniform=figure(begun.get("uniform_entropy")),
         letters=figure(begun.get("unigram_entropy")),
         bigrams=figure(begun.get("bigram_entropy")),
-        samples=_moments([Sample(one["step"], one["text"]) for one in story.samples]),
+        samples=moments(run),
     )
-
-
-def _moments(samples: list[Sample]) -> tuple[Sample, ...]:
-    """The first sample, the one nearest to the middle of the steps, and the last."""
-    by_step = sorted({one.step: one for one in samples}.values(), key=lambda one: one.step)
-    if len(by_step) < 3:
-        return tuple(by_step)
-    first, *between, last = by_step
-    return first, min(between, key=lambda one: abs(2 * one.step - first.step - last.step)), last
 
 
 def _comparison(run: Run) -> Comparison | None:

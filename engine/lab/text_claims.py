@@ -78,8 +78,8 @@ def _copy(results: Results) -> Verdict:
         return missing(f"Only {wrote.characters:,} characters were generated; {FEW_CHARACTERS} are needed.")
     why = (
         f"The longest piece of the generated text that occurs in the training part has {wrote.longest_copy:,} "
-        f"characters ({wrote.characters:,} were generated); of the validation part, which Dante wrote, it has "
-        f"{corpus.longest_copy:,}."
+        f"characters ({wrote.characters:,} were generated); that of the validation part has {corpus.longest_copy:,} "
+        f"({corpus.characters:,} were looked at)."
     )
     return Verdict(decided(wrote.longest_copy <= corpus.longest_copy), why)
 
@@ -101,7 +101,10 @@ def _rhyme(results: Results) -> Verdict:
 
 BIGRAMS = Claim("The GPT predicts the validation text better than bigrams do.", _bigrams)
 SAMPLES = Claim("While it trains, more of the words that it writes are words of the corpus.", _samples)
-COPY = Claim("It writes and does not copy: its longest copied piece is no longer than Dante's own repetitions.", _copy)
+COPY = Claim(
+    "It writes and does not copy: its longest copied piece is no longer than that of the validation part.",
+    _copy,
+)
 RHYME = Claim("Its lines rhyme in terza rima more often than chance has it.", _rhyme)
 
 

@@ -172,13 +172,22 @@ def test_class_weights_are_tested_on_the_rows_that_both_runs_judge() -> None:
     assert not [pair for pair in read(runs, {}).comparisons["weighted"].pairs if "emotion: lr" in pair]
 
 
-@pytest.mark.parametrize(("heads", "raw"), [("BertForMaskedLM", True), ("BertModel", None)])
-def test_a_run_tells_whether_its_encoder_was_trained_to_predict_words(
-    heads: str, raw: bool | None, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("older_runs")
+def test_what_an_encoder_was_trained_for_is_what_the_run_says() -> None:
+    runs = older("emotion", "documents")
+    about = runs["emotion"].read_json("classifier.json")
+    runs["emotion"].write_json("classifier.json", about | {"encoder": about["encoder"] | {"pretraining": "similarity"}})
+    known = results(runs["documents"])
+    known["cls"]["pretraining"] = "words"
+    runs["documents"].write_json("results.json", known)
+    found = read(runs).comparisons
+    assert (found["emotion"].raw_encoder, found["documents"].raw_encoder) == (False, True)
+
+
+def test_a_run_tells_whether_its_encoder_was_trained_to_predict_words(tmp_path: Path) -> None:
     encoder, data = tiny.bert(tmp_path / "bert"), tmp_path / "rows"
     config = json.loads((encoder / "config.json").read_text())
-    (encoder / "config.json").write_text(json.dumps(config | {"architectures": [heads]}))
+    (encoder / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
     data.mkdir()
     for split in ("train", "validation", "test"):
         tiny.write_csv(data / f"{split}.csv", tiny.texts(15, seed=len(split)))
@@ -187,7 +196,7 @@ def test_a_run_tells_whether_its_encoder_was_trained_to_predict_words(
     for _ in owner.record(run, classify(spec, Control(), run)):
         pass
     found = read({"news": run}, {}).comparisons["news"]
-    assert (found.encoder, found.data, found.raw_encoder) == ("bert", "rows", raw)
+    assert (found.encoder, found.data, found.raw_encoder) == ("bert", "rows", True)
 
 
 def test_what_was_measured_is_passed_on_and_anything_else_is_not() -> None:
