@@ -45,7 +45,7 @@ CLASSIFIER = Exercise(
         Step(
             "3.1 emotion",
             "Six skewed classes",
-            "Train logistic regression and an MLP on frozen features, TF-IDF for comparison, and fine-tuning. "
+            "Train logistic regression and an MLP on frozen features, compare with TF-IDF, and fine-tune the encoder. "
             "Look at the confusion matrix: which classes are mistaken for which, and how many rows has each?",
             "work",
             "emotion",
