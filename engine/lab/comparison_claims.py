@@ -204,7 +204,7 @@ def _far(results: Results) -> Verdict:
 
 
 def _improves(first: str, second: str) -> Callable[[Results], Verdict]:
-    """Whether one way to use an encoder finds better than another."""
+    """Whether one way to use an encoder ranks documents better than another."""
 
     def judge(results: Results) -> Verdict:
         found = _documents(results, first, second)
@@ -221,22 +221,22 @@ def _improves(first: str, second: str) -> Callable[[Results], Verdict]:
 
 
 EMOTION_FROZEN = Claim(
-    f"On emotion, a shallow classifier on frozen features reaches about 67%, within {100 * ABOUT:g} points.",
+    f"On emotion, a shallow classifier on frozen features reaches about 67% accuracy, within {100 * ABOUT:g} points.",
     _reaches("emotion", "3.1 emotion", EMOTION, 0.67, *FROZEN, no_more=True),
     "on emotion the classifier struggles to reach 67% test accuracy, on frozen features of DistilBERT",
 )
 EMOTION_TUNED = Claim(
-    f"On emotion, fine-tuning reaches about 94%: at least {percent(0.94 - ABOUT)}.",
+    f"On emotion, fine-tuning reaches about 94% accuracy: at least {0.94 - ABOUT:.0%}.",
     _reaches("emotion", "3.1 emotion", EMOTION, 0.94, "finetune"),
     "a fine-tuned DistilBERT goes up to 94% accuracy on emotion",
 )
 NEWS_FROZEN = Claim(
-    f"On ag_news, a shallow classifier on frozen features reaches about 92%: at least {percent(0.92 - ABOUT)}.",
+    f"On ag_news, a shallow classifier on frozen features reaches about 92% accuracy: at least {0.92 - ABOUT:.0%}.",
     _reaches("news", "3.1 news", AG_NEWS, 0.92, *FROZEN),
-    "on ag_news the classifier makes no effort to reach 92% test accuracy, on frozen features of DistilBERT",
+    "on ag_news the classifier reaches 92% test accuracy without effort, on frozen features of DistilBERT",
 )
 WEIGHTS = Claim(
-    f"Class weights make no difference to the accuracy: less than {100 * SAME:g} points.",
+    f"Class weights make no difference to the accuracy: it changes by less than {100 * SAME:g} points.",
     _weights,
     "with or without weights in the loss, the accuracy on emotion is the same",
 )
@@ -260,5 +260,7 @@ FAR = Claim(
     _far,
     "naively, just a cosine similarity between [CLS] tokens can get you pretty far",
 )
-MEAN = Claim("The mean of all token vectors finds better than [CLS].", _improves("mean", "cls"))
-TRAINED = Claim("Training on queries finds better than the frozen encoder.", _improves("trained", "mean"))
+MEAN = Claim("Mean vectors of all tokens rank documents better than [CLS] vectors.", _improves("mean", "cls"))
+TRAINED = Claim(
+    "Training on queries ranks documents better than the frozen encoder does.", _improves("trained", "mean")
+)

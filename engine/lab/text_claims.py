@@ -105,7 +105,7 @@ COPY = Claim(
     "It writes and does not copy: its longest copied piece is no longer than that of the validation part.",
     _copy,
 )
-RHYME = Claim("Its lines rhyme in terza rima more often than chance has it.", _rhyme)
+RHYME = Claim("Its lines rhyme in terza rima more often than they would in random order.", _rhyme)
 
 
 def _ids(text: Tokenized) -> str:

@@ -32,7 +32,7 @@ WARMING_UP = Exercise(
     "1",
     "Warming up: a GPT on Dante",
     "Train a small GPT on the Inferno, character by character, and see what it learns. The course asks for a "
-    "judgement by eye; here the eye gets help: how many of the words exist, how much is copied, whether lines rhyme.",
+    "judgement by eye. Figures support it here: how many of the words exist, how much is copied, whether lines rhyme.",
     (_INFERNO, _VERSE),
     (
         Step(
@@ -126,8 +126,8 @@ TOKENS = Exercise(
         Step(
             "2.1 tokens",
             "Ask the tokenizer",
-            "The same texts in tokens and ids. Add texts of your own, short and long ones, in English and in another "
-            "language, and compare the number of characters with the number of tokens.",
+            "Look at the same texts as tokens and ids. Add texts of your own, short and long ones, in English and in "
+            "another language, and compare the number of characters with the number of tokens.",
             "work",
             "tokens",
             hub=_TOKENIZER_HUB,
@@ -241,9 +241,9 @@ GENERATION = Exercise(
         Step(
             "2.2 temperatures",
             "Several seeds",
-            "One completion may be luck. Complete the prompt with several seeds at each temperature, and look at three "
-            "curves over the temperature: repeated tokens, different pairs of tokens, and how probable the model finds "
-            "what it wrote.",
+            "One completion may be due to chance. Complete the prompt with several seeds at each temperature, and look "
+            "at three curves over the temperature: repeated tokens, different pairs of tokens, and how probable the "
+            "model finds what it wrote.",
             "work",
             "temperatures",
             hub=_MODEL_HUB,
@@ -281,8 +281,8 @@ GENERATION = Exercise(
         Step(
             "2.2 nonsense",
             "Too hot",
-            "At the highest temperature read the text aloud. Then look at how improbable the model finds it, against "
-            "what it writes at temperature 1.",
+            "Read the text at the highest temperature. Then compare how improbable the model finds it with how "
+            "improbable it finds what it writes at temperature 1.",
             "claim",
             "temperatures",
             claims.NONSENSE,
