@@ -51,9 +51,9 @@ def test_the_lab_is_done_once_and_says_what_became_of_its_claims(run: Command, s
     first, plan, *_ = lines = done.err.splitlines()
     assert first.startswith("0 of 2 steps done; the rest takes about ")
     assert plan.startswith("1    Train ␛[31mit: about ")
-    assert any(line.startswith("1    Train ␛[31mit: started, about ") for line in lines)
-    assert any(line.startswith("1    Train ␛[31mit: done, validation loss ") for line in lines)
-    assert any(line.startswith("1    holds: The loss is below 10 nats.: the loss is ") for line in lines)
+    assert any(line.startswith("1    started: Train ␛[31mit, about ") for line in lines)
+    assert any(line.startswith("1    done: Train ␛[31mit: validation loss ") for line in lines)
+    assert any(line.startswith("1    holds: The loss is below 10 nats. the loss is ") for line in lines)
     assert lines[-2] == "2 of 2 steps done"
     assert "Your judgement" in lines[-1]
     assert record.settings() == Settings(str(verse))

@@ -44,8 +44,7 @@ def list_steps(*, quick: Quick = False, json: Json = False) -> int:
             print_json(happened.to_dict(event))
             continue
         step = _steps(now.exercises)[event.step]
-        state = event.outcome or event.state
-        say(safe(f"{event.exercise:<4} {state:<15} {_title(step)}{f': {event.text}' * bool(event.text)}", lines=False))
+        say(safe(f"{event.exercise:<4} {event.outcome or event.state:<15} {_told(step, event)}", lines=False))
     return DONE
 
 
@@ -118,11 +117,11 @@ def _tell(event: Event, states: dict[str, LabStep], exercises: Sequence[Exercise
             for line in _plan({**states, event.step: event}, exercises):
                 print_message(line)
     elif event.state == "running":
-        print_message(f"{event.exercise:<4} {_title(step)}: started, {_about(event.seconds)}")
+        print_message(f"{event.exercise:<4} started: {_title(step)}, {_about(event.seconds)}")
     elif event.outcome:
-        print_message(f"{event.exercise:<4} {event.outcome}: {_title(step)}: {event.text}")
+        print_message(f"{event.exercise:<4} {event.outcome}: {_told(step, event)}")
     elif event.state in ("done", "failed") and step.kind == "work":
-        print_message(f"{event.exercise:<4} {_title(step)}: {event.state}{f', {event.text}' * bool(event.text)}")
+        print_message(f"{event.exercise:<4} {event.state}: {_told(step, event)}")
 
 
 def _plan(states: dict[str, LabStep], exercises: Sequence[Exercise]) -> Iterator[str]:
@@ -164,6 +163,11 @@ def _steps(exercises: Sequence[Exercise]) -> dict[str, Step]:
 
 def _title(step: Step) -> str:
     return step.claim.text if step.claim is not None else step.title
+
+
+def _told(step: Step, event: LabStep) -> str:
+    """A step with its figures; a claim is a sentence already."""
+    return f"{_title(step)}{'' if step.claim else ':'} {event.text}" if event.text else _title(step)
 
 
 def _about(seconds: float | None) -> str:
