@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ SIDE, PROBE = 64, 0.05
 """rows of the square matrices that are multiplied, so few that one core does it, and for how many seconds"""
 CORES = 4
 """of a machine with more, the rest brings the lab little"""
-REFERENCE = 2.0e11
+REFERENCE = 2.45e11
 """float32 operations per second of that product on the reference machine, two cores of a Xeon (Sapphire Rapids)"""
 UNKNOWN = 2.0
 """megabytes of a data set whose size is not known before it is loaded"""
@@ -29,37 +30,48 @@ LARGEST = 1 << 26
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a work on the reference machine."""
+    """Seconds of a task on the reference machine."""
 
     fixed: float
     each: float = 0.0
-    """for each megabyte of data, of a training for 1,000 steps, of a ladder for 1,000 tokens by each setting"""
+    """for each megabyte of data, 1,000 steps of a training, or 1,000 characters or tokens times seeds"""
+    epoch: float = 0.0
+    """for each megabyte in an epoch of fine-tuning"""
 
 
 CPU: Mapping[str, Cost] = {
-    "train": Cost(10, 90),
-    "classify": Cost(10, 60),
-    "choose": Cost(10, 60),
-    "retrieve": Cost(10, 60),
+    "train": Cost(5, 34),
+    "classify": Cost(4, 45, 70),
+    "choose": Cost(5, 300),
+    "retrieve": Cost(4, 32),
     "tokens": Cost(2),
-    "verse": Cost(15),
-    "ladder": Cost(10),
-    "temperatures": Cost(5, 60),
+    "verse": Cost(2, 2.5),
+    "ladder": Cost(8),
+    "temperatures": Cost(8, 25),
 }
-"""by task, for the methods that the lab compares"""
-GPU: Mapping[str, Cost] = CPU
+GPU: Mapping[str, Cost] = {
+    "train": Cost(10, 8),
+    "classify": Cost(6, 12, 6),
+    "choose": Cost(5, 20),
+    "retrieve": Cost(5, 8),
+    "tokens": Cost(2),
+    "verse": Cost(4, 1),
+    "ladder": Cost(6),
+    "temperatures": Cost(6, 5),
+}
 
 
 def seconds(task: str, fields: Mapping[str, Any], *, gpu: bool) -> float:
-    """Seconds for a task with these fields of its spec that differ from the defaults, or arguments of a measurement."""
+    """Seconds that a task takes. ``fields`` has those of its spec, or the arguments of a measurement."""
     cost, size = (GPU if gpu else CPU)[task], 0.0
+    tuned: int = fields["epochs"] if task == "classify" and "finetune" in fields["heads"] else 0
     if task == "train":
         size = fields["steps"] / 1000
     elif "data" in fields:
         size = megabytes(fields["data"], fields.get("limit", 0))
-    elif "length" in fields:
-        size = fields.get("seeds", 1) * fields["length"] / 1000
-    return (cost.fixed + cost.each * size) / (1.0 if gpu else speed())
+    else:
+        size = fields.get("length", 0) * fields.get("seeds", 1) / 1000
+    return (cost.fixed + (cost.each + cost.epoch * tuned) * size) / (1.0 if gpu else speed())
 
 
 def megabytes(name: str, limit: int = 0) -> float:
@@ -81,20 +93,25 @@ def megabytes(name: str, limit: int = 0) -> float:
 
 
 def speed() -> float:
-    """How fast this machine multiplies matrices, as a multiple of the reference machine; measured once.
+    """How fast this machine multiplies matrices, as a multiple of the reference machine; measured once by a process.
 
-    Under 0.2 s the first time; not for the thread of a screen.
+    The fastest ever is what counts, since others may have been at work beside it. Under 0.2 s the first time.
     """
-    path, cpu = home.home() / "lab" / "machine.json", cpu_name()
+    return _rate(home.home() / "lab" / "machine.json", cpu_name()) / REFERENCE
+
+
+@functools.lru_cache(4)
+def _rate(path: Path, cpu: str) -> float:
+    known, rate = 0.0, _probe()
     with contextlib.suppress(OSError, ValueError):
-        known = store.read_object(path)
-        if known.get("cpu") == cpu and (rate := figure(known.get("rate"))) is not None and rate > 0:
-            return rate / REFERENCE
-    rate = _probe()
+        stored = store.read_object(path)
+        known = (figure(stored.get("rate")) or 0.0) if stored.get("cpu") == cpu else 0.0
+    if rate <= known:
+        return known
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         store.replace_file(path, store.encode({"cpu": cpu, "rate": rate}))
-    return rate / REFERENCE
+    return rate
 
 
 def _probe() -> float:

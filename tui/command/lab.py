@@ -84,6 +84,8 @@ def run(
             states[event.step] = event
     if not json:
         _conclude(states, exercises)
+        if came:
+            print_message("interrupted: the next lab run goes on with what is left")
     return INTERRUPTED if came else DONE if last is not None and last.reason == "done" else FAILED
 
 
