@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -24,7 +25,10 @@ from tui.command.options import Flag, Json, asked
 from tui.output import print_json, print_message, say
 from tui.text import safe
 
-lab = App(name="lab", help="List the steps of the lab and their states; do their work without the screen.")
+lab = App(
+    name="lab",
+    help="List the steps of the lab and their states; do their work and write the report without the screen.",
+)
 
 Quick = Annotated[bool, Flag]
 
@@ -87,6 +91,25 @@ def run(
         if came:
             print_message("interrupted: the next lab run goes on with what is left")
     return INTERRUPTED if came else DONE if last is not None and last.reason == "done" else FAILED
+
+
+@lab.command
+def report(*, out: Path = Path("lab-report")) -> int:
+    """Write the report of the lab: claims, answers, tables, curves and commands, as Markdown and as HTML.
+
+    Of the lab and the quick lab it is of the one with more steps done.
+
+    Parameters
+    ----------
+    out
+        The folder to write into.
+    """
+    from engine.lab.report import write
+
+    both = [progress.read(quick) for quick in (False, True)]
+    more = max(both, key=lambda one: sum(step.state == "done" for step in one.steps.values()))
+    say(safe(str(write(more, out.expanduser().absolute())), lines=False))
+    return DONE
 
 
 def _settings(given: Mapping[str, Any], exercises: Sequence[Exercise], *, quick: bool) -> Settings:
