@@ -131,6 +131,14 @@ STATES = {
         State("table", ()),
         State("delete", ("delete",)),
     ),
+    "lab": (
+        State("exercises", ()),
+        State("a claim", ("down",)),
+        State("last exercise", ("right",) * 5),
+        State("guesses", ("left",) * 4 + ("enter",)),
+        State("answer", ("escape", "e")),
+        State("data", ("escape", "d")),
+    ),
 }
 """what is seen of each pane, one after the other"""
 
@@ -190,6 +198,7 @@ async def walk(
     await pilot.press(entry.key)
     await until(pilot, lambda: app.here.id == entry.name, 60)
     pane = app.here
+    await until(pilot, lambda: getattr(pane, "lab", pane) is not None, 60)
     for state in STATES[entry.name]:
         if state.stands:
             await stand(pilot, entry.name, state.stands)

@@ -206,7 +206,7 @@ class LabPane(Pane):
     def action_do(self) -> None:
         self._do(*self.shown.here)
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
+    @work(exclusive=True, group="ask", exit_on_error=False, description="do")
     async def _do(self, exercise: Exercise, step: Step) -> None:
         """What Enter does: nothing is started before the guesses about it are made."""
         if step.kind == "answer":
@@ -240,7 +240,7 @@ class LabPane(Pane):
         exercise, step = self.shown.here
         self._open(exercise, doing.work_of(exercise, step.work) or exercise.works[0])
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
+    @work(exclusive=True, group="ask", exit_on_error=False, description="open")
     async def _open(self, exercise: Exercise, wanted: Work) -> None:
         """The pane concerned with what is there; nothing is started."""
         lab = self.lab
@@ -301,7 +301,7 @@ class LabPane(Pane):
     def action_write(self) -> None:
         self._write(self.shown.here[0])
 
-    @work(exclusive=True, group="ask", exit_on_error=False)
+    @work(exclusive=True, group="ask", exit_on_error=False, description="write")
     async def _write(self, exercise: Exercise) -> None:
         await self._write_answer(exercise)
 

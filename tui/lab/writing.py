@@ -87,7 +87,7 @@ class Guessing(Dialog[dict[str, int] | None]):
 
     DEFAULT_CSS = style_sheet(__file__)
     BINDINGS = [
-        Binding("enter", "next", show=False, priority=True),  # before keys that follow
+        Binding("enter", "next", "Next field, then confirm", show=False, priority=True),  # before keys that follow
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
