@@ -80,13 +80,15 @@ async def test_the_help_begins_with_what_is_in_focus(size: tuple[int, int]) -> N
         place = next(number for number, line in enumerate(lines) if "On this screen" in line)
         assert place < 6
         assert "1.075 nats" in " ".join(lines[place : place + 4])
+        await pilot.press("k")
+        await shows(pilot, "Keys of this pane", "New run")
         await pilot.press("escape")
         await pilot.press("n")
         app.query_one("#field-learning_rate").focus()
         await pilot.press("f1")
         await shows(pilot, "On this screen", "Peak learning rate. It is 0.02")
         first = app.here.hints()[0].text
-        assert first.endswith("It is 0.02; the default is 0.02; it must lie in 0 < learning rate ≤ 1.")
+        assert first.endswith(" It is 0.02; the default is 0.02; it must lie in 0 < learning rate ≤ 1.")
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 60)])
@@ -97,8 +99,13 @@ async def test_the_form_explains_its_fields_and_the_facts_beside_them(size: tupl
         await shows(pilot, "uniform", "whole run")
         allowed = {
             r"(?s)what you can do here.*?(?=cost)": "keys",
-            r"advanced: \d+ fields": "counts fields of the form",
-            r"utf-8": "name of an encoding",
-            r"(?s)begins.*": "text of the corpus, and sentences that explain themselves",
+            r"(?s)encoding.*": "names, text of the corpus, and sentences that explain themselves",
         }
         assert not unexplained(app, allowed)
+        for field in app.query("Field, Choice"):
+            if field.is_on_screen:
+                app.screen.set_focus(field, scroll_visible=False)
+                await pilot.pause()
+                assert not unexplained(app, allowed)
+                (hint,) = app.here.hinted()[0][1]
+                assert f"the default is {hint.shown[0] or 'empty'}" in hint.text or field.id == "field-corpus"

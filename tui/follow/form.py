@@ -337,11 +337,10 @@ class Form(Container):
         self.query_one(".hint", Static).update(Content(safe(text)))
 
     def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
-        """The fields and what stands beside them, with the hints of the field in focus, or of all that are seen."""
-        here = self.name_of(self.screen.focused)
-        names = [here] if here else [name for name, widget in self._widgets.items() if widget.is_on_screen]
-        fields, side = self.query_one(".fields"), self.query_one(".side")
-        return [(fields, [self._hint(name) for name in names]), (side, self.facts_hints())]
+        """The field in focus and what stands beside the fields, with their hints."""
+        field, name = self.screen.focused, self.name_of(self.screen.focused)
+        side: list[tuple[Widget, Sequence[Hint]]] = [(self.query_one(".side"), self.facts_hints())]
+        return [(field, [self._hint(name)]), *side] if field is not None and name else side
 
     def facts_hints(self) -> Sequence[Hint]:
         """The hints of what is shown beside the fields."""

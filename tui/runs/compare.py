@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize
+from textual.widget import Widget
 from textual.widgets import Static
 
 from checkpoints.run import Run, after_time
@@ -23,17 +24,21 @@ from engine.report import compare
 from engine.report.compare import Compared
 from engine.report.curves import AXES, LABELS, Story
 from tui import units
+from tui.hints import Hint
+from tui.runs import compare_hints as hints
 from tui.runs import views
 from tui.text import safe
-from tui.widgets.dialogs import Dialog, box
+from tui.widgets.dialogs import Dialog, Page, box, hint_parts
 from tui.widgets.lines import Lines
 from tui.widgets.plot import Plot, axis, log_axis
 from tui.widgets.styled import BRIGHT, MUTED, SERIES, WARN, message
 
+Columns = tuple[list[str], list[list[str | Text]]]
+"""heads and rows of a table"""
 SMOOTHINGS = (0.0, 0.9, 0.99)
 """share of the smoothed loss that each step keeps"""
 SHOWN = 400  # characters of a sample
-KEYS = "←→ cursor · a axis · s smoothing · g log · ↑↓ scroll · Esc close"
+KEYS = "←→ cursor · a axis · s smoothing · g log · ↑↓ scroll · F1 help · Esc close"
 
 
 class CompareScreen(Dialog[None]):
@@ -47,6 +52,7 @@ class CompareScreen(Dialog[None]):
         Binding("s", "smoothing", "Smoothing"),
         Binding("g", "log", "Log"),
         Binding("q,v", "dismiss", "Close"),
+        Binding("f1", "help", "Help", priority=True),
     ]
     plot = getters.query_one("#compare-plot", Lines)
 
@@ -112,13 +118,30 @@ class CompareScreen(Dialog[None]):
         stories = self._compared.stories if self._compared else ()
         return sorted({x for story in stories for x, _ in story.validation})
 
+    def action_help(self) -> None:
+        """What the figures mean."""
+        self.app.push_screen(Page("Compare: help", *hint_parts([hint for _, found in self.hinted() for hint in found])))
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        """The curves and the tables, with the hints of their figures."""
+        if self._compared is None:
+            return []
+        curves = hints.curves(self._compared, self._smoothing, self.here) if self.plot.display else []
+        tables = _Parts(self._compared, self.here).hints()
+        return [(self.plot, curves), (self.query_one("#compare-text"), tables)]
+
+    @property
+    def here(self) -> float | None:
+        """Where the cursor stands; None without evaluations."""
+        places = self._places()
+        return places[-1] if places and self._place is None else self._place
+
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
         if self._compared is None or not self.plot.size:
             return
-        places = self._places()
-        at = places[-1] if places and self._place is None else self._place
+        at = self.here
         trained = any(story.validation for story in self._compared.stories)
         self.plot.display = trained
         if trained:
@@ -156,10 +179,19 @@ class _Parts:
         from rich.console import Group
 
         parts: list[Any] = [Text(f"⚠ {safe(one, lines=False)}", WARN) for one in self._compared.warnings]
-        parts += [self._runs(), *self._settings(), *self._methods(), *self._samples()]
+        parts += [_table(*self._runs(), left=2), *self._settings(), *self._methods(), *self._samples()]
         return Group(*parts)
 
-    def _runs(self) -> Table:
+    def hints(self) -> list[Hint]:
+        """Of the figures in the sections."""
+        found = hints.columns(*self._runs())
+        if self._compared.differences:
+            found += hints.settings(self._setting_rows())
+        if self._compared.methods:
+            found += hints.columns(*self._method_rows())
+        return [*found, *(hints.sample(name, one["step"]) for name, one in self._chosen() if one)]
+
+    def _runs(self) -> Columns:
         """A row for each run with its colour, and its losses at the cursor."""
         at = "" if self._at is None else f"at {_place(self._at)}"
         rows: list[list[str | Text]] = []
@@ -171,7 +203,7 @@ class _Parts:
             rows.append(
                 [Text.assemble((f"{shape} ", colour), name), one.state, steps, units.loss(here), units.best(one), bits]
             )
-        return _table(["run", "state", "steps", f"loss {at}".strip(), "best", "bits"], rows, left=2)
+        return ["run", "state", "steps", f"loss {at}".strip(), "best", "bits"], rows
 
     def _settings(self) -> Iterable[Any]:
         differing = self._compared.differences
@@ -179,17 +211,25 @@ class _Parts:
         if not differing:
             yield Text("none" if len({one.task for one in self._compared.runs}) == 1 else "the tasks differ", MUTED)
             return
-        rows = [
-            [safe(name, lines=False).replace("_", " "), *map(views.value, values)] for name, values in differing.items()
+        yield _table(["", *self._names], self._setting_rows(), left=1)
+
+    def _setting_rows(self) -> list[list[str | Text]]:
+        """Name and value in each run of every setting that differs."""
+        return [
+            [safe(name, lines=False).replace("_", " "), *map(views.value, values)]
+            for name, values in self._compared.differences.items()
         ]
-        yield _table(["", *self._names], rows, left=1)
 
     def _methods(self) -> Iterable[Any]:
-        """Figures of the methods of comparisons, each against the best of them on the same items."""
-        if not self._compared.methods:
-            return
+        """Figures of the methods of comparisons."""
+        if self._compared.methods:
+            yield Text(f"\nmethods, {self._compared.methods[0].measure}", f"bold {BRIGHT}")
+            yield _table(*self._method_rows(), left=2)
+
+    def _method_rows(self) -> Columns:
+        """Each method against the best of them on the same items."""
         best, tests = self._compared.against_best()
-        rows = []
+        rows: list[list[str | Text]] = []
         for one in self._compared.methods:
             name, interval = f"{one.run}: {one.method}", "" if math.isnan(one.low) else f"{one.low:.3f}–{one.high:.3f}"
             test = tests.get(name)
@@ -206,8 +246,7 @@ class _Parts:
                     p,
                 ]
             )
-        yield Text(f"\nmethods, {self._compared.methods[0].measure}", f"bold {BRIGHT}")
-        yield _table(["run", "method", "figure", "95%", "n", "best less it", "p (Holm)"], rows, left=2)
+        return ["run", "method", "figure", "95%", "n", "best less it", "p (Holm)"], rows
 
     def _samples(self) -> Iterable[Any]:
         """The last sample of each run at the cursor or before it."""
@@ -218,19 +257,20 @@ class _Parts:
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         for _ in stories:
             table.add_column(ratio=1)
+        chosen = self._chosen()
+        table.add_row(*(Text(_sample_title(name, one), MUTED) for name, one in chosen))
+        table.add_row(*(Text(safe(one["text"][:SHOWN]) if one else "") for _, one in chosen))
+        yield table
+
+    def _chosen(self) -> list[tuple[str, Any]]:
+        """The name of each run with its sample."""
+        stories = self._compared.stories
         steps = [_step_at(story, self._at) for story in stories]
         chosen = [
             next((one for one in reversed(story.samples) if step is None or one["step"] <= step), None)
             for story, step in zip(stories, steps, strict=True)
         ]
-        table.add_row(
-            *(
-                Text(f"{name}, step {one['step']:,}" if one else f"{name}: none yet", MUTED)
-                for name, one in zip(self._names, chosen, strict=True)
-            )
-        )
-        table.add_row(*(Text(safe(one["text"][:SHOWN]) if one else "") for one in chosen))
-        yield table
+        return [*zip(self._names, chosen, strict=True)]
 
 
 def _step_at(story: Story, at: float | None) -> float | None:
@@ -239,6 +279,10 @@ def _step_at(story: Story, at: float | None) -> float | None:
         return None
     known = [one["step"] for (x, _), one in zip(story.validation, story.evaluations, strict=True) if x <= at]
     return known[-1] if known else -1
+
+
+def _sample_title(name: str, one: Any) -> str:
+    return f"{name}, step {one['step']:,}" if one else f"{name}: none yet"
 
 
 def _nearest(places: Sequence[float], place: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -13,6 +13,7 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from checkpoints import home, trash
@@ -25,9 +26,11 @@ from engine.runs.listing import Summary, summarise
 from engine.runs.spec import BadSpec
 from tui.follow import state as states
 from tui.follow.exporting import export
+from tui.hints import Hint
 from tui.pane import Pane, UseRun, bindings
 from tui.panes import runs_of
-from tui.runs import views, writing
+from tui.runs import hints, views, writing
+from tui.runs.columns import columns
 from tui.runs.compare import CompareScreen
 from tui.text import safe
 from tui.train.resuming import ask_steps
@@ -49,11 +52,6 @@ class RunsPane(Pane):
 
     ABOUT = (
         (
-            "Table",
-            "All runs on this machine, newest first; ● running. The best loss of a training is on the whole "
-            "validation split, in nats per character. A training resumes exactly from its newest undamaged checkpoint.",
-        ),
-        (
             "Queue",
             "Several values in the form of Train make runs that wait here as queued, with their place. Each starts "
             "when the one before it ends, without this program too; a start of the program resumes what was "
@@ -72,6 +70,8 @@ class RunsPane(Pane):
         """of the marked runs"""
         self._one_look = Lock()
         self._told = Text()
+        self._count = self._stored = ""
+        """as the title of the table has them"""
         self._marked: list[str] = []
         """names of the runs in the plot, at most as many as there are colours"""
         self._losses: tuple[views.Losses, ...] = ()
@@ -90,7 +90,7 @@ class RunsPane(Pane):
         with Container(id="runs-body"):
             with Container(id="runs-list"):
                 yield Field(id="runs-filter", placeholder=FILTER, compact=True)
-                yield TableView(views.columns(self._shape), id="runs-table", classes="panel")
+                yield TableView(columns(self._shape), id="runs-table", classes="panel")
             yield Lines(id="runs-plot", classes="panel")
         yield Static(id="about-run")
 
@@ -168,10 +168,21 @@ class RunsPane(Pane):
         text = views.about(summary, width) if summary is not None else Text()
         marked = self._marked_runs()
         if len(marked) == 2:
-            text = Text("\n").join(views.differences(marked[0], marked[1], width))
+            text = Text("\n").join(views.contrast(marked[0], marked[1], width))
         if text != self._told:
             self._told = text
             self.query_one("#about-run", Static).update(text)
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        if view is not self.table:
+            return hints.plot(self._losses)
+        text = f"{self._count} are listed, with {self._stored} on the disk. / filters them, s sorts them."
+        return [*view.hints(), Hint(self._count, (self._count, self._stored), text, "run")]
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        marked, here = self._marked_runs(), self.selected
+        about = hints.differences(*marked) if len(marked) == 2 else hints.about(here) if here is not None else []
+        return [*super().hinted(), (self.query_one("#about-run"), about)]
 
     @property
     def selected(self) -> Summary | None:
@@ -412,9 +423,10 @@ class RunsPane(Pane):
         shown = sorted(query.ordered(shown, self._sort), key=lambda one: not one.pinned)
         kept, names = self.selected, [summary.name for summary in shown]
         many = f"{len(shown):,} of " if len(shown) < len(self._found) else ""
+        self._count = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}"
         order = "newest first" if self._sort == query.SORTS[0] else f"by {self._sort}"
-        size = views.disk(sum(one.size or 0 for one in shown))
-        title = f"{many}{len(self._found):,} run{'s' * (len(self._found) != 1)}, {order}, {size}"
+        self._stored = views.disk(sum(one.size or 0 for one in shown))
+        title = f"{self._count}, {order}, {self._stored}"
         self.table.entitle(safe(problem) or title, f"{len(self._marked)} marked" if self._marked else "")
         self.table.show(shown, names.index(kept.name) if kept and kept.name in names else self.table.cursor)
         self._tell_about(self.selected)

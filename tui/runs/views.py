@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -20,17 +18,14 @@ from engine.report import compare
 from engine.runs import query
 from engine.runs.listing import Summary, figure
 from tui import units
-from tui.follow import state as states
 from tui.panes import BY_NAME
 from tui.text import safe
-from tui.widgets.line_table import Column
 from tui.widgets.plot import Plot, axis
 from tui.widgets.styled import MUTED, SERIES, cut_start, message, wrap
 
 SHAPES = "●◆▲■▼✚"  # of the evaluations, one for each of SERIES
 QUEUED = "queued; r starts it now, [ ] { move it, k cancels it"
 SMALLEST = (24, 6)  # columns and rows below which a plot says nothing
-_UNITS = {"train": "nats", "retrieve": "nDCG@10"}
 
 
 @dataclass(frozen=True)
@@ -76,73 +71,14 @@ def _add(points: list[tuple[int, float]], line: bytes) -> None:
         points.append((step, loss))
 
 
-def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
-    """Of the table of runs; ``marked`` gives the shape of a run that is in the plot."""
-
-    def standing(summary: Summary) -> Text:
-        return states.line(summary.state, f"{summary.state} {summary.place}" if summary.place else summary.state)
-
-    def name(summary: Summary) -> tuple[str, str]:
-        shape = marked(summary.name)
-        said = " ".join(
-            [*["▲"] * summary.pinned, summary.title or after_time(summary.name), *(f"#{tag}" for tag in summary.tags)]
-        )
-        return f"{shape or ' '} {said}", "bold" if summary.owner else ""
-
-    def best(summary: Summary) -> str:
-        shown = units.best(summary)
-        return f"{shown} {'' if shown == '–' else _UNITS.get(summary.task, 'accuracy'):<8}"  # figures below each other
-
-    def setting(name: str, width: int, title: str, priority: int) -> Column:
-        return Column(title, width, lambda run: f"{run.spec[name]}" if name in run.spec else "", priority=priority)
-
-    return (
-        Column("state", 14, standing, left=True),
-        Column("  name", 0, name, left=True, least=16),
-        Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
-        Column("steps", 14, lambda run: "" if run.why else f"{run.step:,} / {run.steps:,}", priority=1),
-        Column("best", 16, best),
-        Column("bits, chance", 13, bits_or_chance, priority=5),
-        Column("data", 16, lambda run: f"  {Path(run.corpus).name}", left=True, priority=3),
-        Column(
-            "model, method", 16, lambda run: run.preset if run.task == "train" else run.method, left=True, priority=4
-        ),
-        setting("learning_rate", 9, "rate", 6),
-        setting("seed", 7, "seed", 7),
-        Column("age", 9, age, priority=1),
-    )
-
-
-def bits_or_chance(summary: Summary) -> str:
-    """Bits per character of a training; what guessing reaches in a comparison."""
-    bits = query.value(summary, "bits")
-    if bits is not None:
-        return f"{bits:.3f}"
-    return "" if summary.chance is None else f"{summary.chance:.1%}"
-
-
 def disk(size: int) -> str:
     """Bytes on the disk in whole MiB, so that a journal that grows does not change the line all the time."""
     return "< 1 MiB" if size < 2**20 else units.size(size) if size >= 2**30 else f"{size >> 20:,} MiB"
 
 
-def age(summary: Summary) -> str:
-    """How long ago a run changed."""
-    if summary.owner:
-        return "now"
-    seconds = time.time() - summary.changed
-    for limit, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= limit:
-            return f"{seconds // limit:.0f} {unit}"
-    return "< 1 min"
-
-
-def about(summary: Summary, width: int) -> Text:
-    """Figures, model, place and owner of a run, or why it cannot be read."""
-    text, path = Text(), safe(summary.path, lines=False)
-    if summary.why:
-        why = Text(f"unreadable: {safe(summary.why, lines=False)}")
-        return Text("\n").join([*wrap(why, width)[:3], Text(cut_start(path, width), MUTED)])
+def facts(summary: Summary, width: int) -> list[tuple[str, str]]:
+    """Best figure, model, place and owner of a run; a place that is longer than ``width`` cells loses its beginning."""
+    path = safe(summary.path, lines=False)
     best = f"{units.loss(summary.best_val_loss)} nats"
     if summary.best_val_loss is not None:
         best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
@@ -166,14 +102,24 @@ def about(summary: Summary, width: int) -> Text:
     if summary.place:
         resumed = QUEUED
     note = " ".join([*(f"#{tag}" for tag in summary.tags), summary.note])
-    for name, told in (
+    found = [
         ("best", best + at),
         ("model", model),
         ("on disk", kept + cut_start(path, width - 9 - len(kept))),
         ("owner", f"process {summary.owner}" if summary.owner else resumed),
         *[("note", note)] * bool(note),
-    ):
-        text.append(f"{name:<9}", MUTED).append(safe(told, lines=False) + "\n")
+    ]
+    return [(name, safe(told, lines=False)) for name, told in found]
+
+
+def about(summary: Summary, width: int) -> Text:
+    """The facts of a run, or why it cannot be read."""
+    if summary.why:
+        why = Text(f"unreadable: {safe(summary.why, lines=False)}")
+        return Text("\n").join([*wrap(why, width)[:3], Text(cut_start(safe(summary.path, lines=False), width), MUTED)])
+    text = Text()
+    for name, told in facts(summary, width):
+        text.append(f"{name:<9}", MUTED).append(told + "\n")
     return text
 
 
@@ -218,24 +164,30 @@ def legend(shown: Sequence[Losses], width: int) -> Text:
     return text
 
 
-def differences(first: Summary, second: Summary, width: int) -> list[Text]:
-    """In which settings a run differs from another, and whose best figure is lower or higher."""
-    told = ", ".join(
-        f"{name.replace('_', ' ')} {value(one)} → {value(other)}"
+def differences(first: Summary, second: Summary) -> list[str]:
+    """In which settings a run differs from another, each with both values, and by how much its best figure."""
+    found = [
+        safe(f"{name.replace('_', ' ')} {value(one)} → {value(other)}", lines=False)
         for name, (one, other) in compare.differences((first.spec, second.spec)).items()
-    )
+    ]
+    bests = query.best(first), query.best(second)
+    if first.task == second.task and bests[0] is not None and bests[1] is not None:
+        by, unit = bests[1] - bests[0], " nats" if first.task == "train" else ""
+        found.append(f"{abs(by):.3f}{unit} {'lower' if by < 0 else 'higher'}")
+    return found
+
+
+def contrast(first: Summary, second: Summary, width: int) -> list[Text]:
+    """The differences in a sentence or two."""
+    found = differences(first, second)
+    told = [part for part in found if "→" in part]
     one, other = (safe(run.title or after_time(run.name), lines=False) for run in (first, second))
-    text = f"{other} differs from {one}: {safe(told, lines=False)}."
+    text = f"{other} differs from {one}: {', '.join(told)}."
     if first.task != second.task:
         text = f"{one} and {other} have different tasks."
     elif not told:
         text = f"{other} has the same settings as {one}."
-    bests = query.best(first), query.best(second)
-    if first.task == second.task and bests[0] is not None and bests[1] is not None:
-        by = bests[1] - bests[0]
-        unit = " nats" if first.task == "train" else ""
-        text += f" Its best is {abs(by):.3f}{unit} {'lower' if by < 0 else 'higher'}."
-    return wrap(Text(text), width)
+    return wrap(Text(text + (f" Its best is {found[-1]}." if found != told else "")), width)
 
 
 def value(known: Any) -> str:

@@ -208,20 +208,26 @@ async def ask_path(app: App[Any], title: str, text: str, value: str = "", *, bla
 class Page(Dialog[None]):
     """Something to read. Any of Escape, q, F1 closes it."""
 
-    BINDINGS = [Binding("escape,q,f1,f12,enter", "dismiss", "Close", priority=True)]
+    BINDINGS = [Binding("escape,q,f1,f12,enter", "dismiss", "Close", priority=True), Binding("k", "keys", "Keys")]
     AUTO_FOCUS = "VerticalScroll"
 
-    def __init__(self, title: str, *parts: VisualType) -> None:
+    def __init__(self, title: str, *parts: VisualType, keys: int = 0) -> None:
+        """``keys`` is the place of the first part about keys, if there are any behind other parts."""
         super().__init__(classes="wide")
-        self._title, self._parts = title, parts
+        self._title, self._parts, self._keys = title, parts, keys
 
     def compose(self) -> ComposeResult:
-        with box(self._title, "↑↓ scroll · Esc close"), VerticalScroll():
+        with box(self._title, f"↑↓ scroll{' · k Keys' * bool(self._keys)} · Esc close"), VerticalScroll():
             for part in self._parts:
                 yield Static(part)
 
+    def action_keys(self) -> None:
+        """Scroll to the keys."""
+        parts = self.query_one(VerticalScroll)
+        parts.scroll_to_widget(parts.children[self._keys], top=True)
 
-def _explained(hints: Sequence[Hint]) -> list[VisualType]:
+
+def hint_parts(hints: Sequence[Hint]) -> list[VisualType]:
     """The figures on the screen with their values; a term is defined where it is first used."""
     parts: list[Content] = []
     defined: set[str] = set()
@@ -241,7 +247,8 @@ def _explained(hints: Sequence[Hint]) -> list[VisualType]:
 
 def help_page(where: str, about: Content, hints: Sequence[Hint] = ()) -> Page:
     """The help: the figures on the screen, keys from the table of actions, and about the pane ``where``."""
-    parts: list[VisualType] = _explained(hints)
+    parts: list[VisualType] = hint_parts(hints)
+    begin = len(parts)
     for title, place in (("Keys of this pane", where), ("Keys everywhere", "everywhere")):
         keys = Table.grid(padding=(0, 2, 0, 0))
         keys.add_column(style=f"bold {ACCENT}", min_width=16)
@@ -250,7 +257,7 @@ def help_page(where: str, about: Content, hints: Sequence[Hint] = ()) -> Page:
         for row in table(place):
             keys.add_row(*map(Text, row))
         parts += [Content.styled(title, "bold $bright"), keys, ""]
-    return Page("llmlab-tui: help", *parts, about)
+    return Page("llmlab-tui: help", *parts, about, keys=begin)
 
 
 def doctor_page(report: Mapping[str, Mapping[str, str]]) -> Page:

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.lines import Lines, pointing
 from tui.widgets.styled import MUTED, SELECTED, SELECTED_MARK, strips, window
@@ -36,6 +37,10 @@ class Column:
     priority: int = 0
     """where not all columns fit, those with the highest number are left out first, of equals the last"""
     least: int = 8
+    about: str | Callable[[Any], str] = ""
+    """for F1: what its figures mean, as a sentence, or from a row as two with its values; empty for names and marks"""
+    term: str = ""
+    """of the glossary"""
 
 
 class LineTable:
@@ -73,6 +78,21 @@ class LineTable:
         """At most ``height`` rows, that of ``cursor`` among them."""
         places = window(len(entries), cursor, max(1, height))
         return [pointing(self.row(entries[place], here=place == cursor), place) for place in places]
+
+    def hints(self, entries: Sequence[Any], cursor: int, height: int) -> list[Hint]:
+        """Of every column with figures: its cells in the rows that :meth:`rows` shows, told of that of the cursor."""
+        places = window(len(entries), cursor, max(1, height))
+        found = []
+        for column in self.columns if entries else ():
+            if column.about:
+                last = column is self.columns[-1]
+                cells = [_placed(column, column.cell(entries[place]), last=last).plain.strip() for place in places]
+                here = entries[min(cursor, len(entries) - 1)]
+                title, value = column.title.strip(), cells[min(cursor, len(entries) - 1) - places.start]
+                told = f"In the selected row, {title} is {value or 'empty'}."
+                text = f"{told} {column.about}" if isinstance(column.about, str) else column.about(here)
+                found.append(Hint(title, tuple(filter(None, cells)), text, column.term))
+        return found
 
     def _line(self, cells: Sequence[Cell], mark: str = " ") -> Text:
         line = Text(mark.ljust(MARGIN), no_wrap=True)
@@ -133,6 +153,10 @@ class TableView(Lines, can_focus=True):
     def table(self) -> LineTable:
         """The columns that there is room for beside the mark that tells how far the rows are scrolled."""
         return LineTable(self._columns, max(1, self.size.width - 1))
+
+    def hints(self) -> list[Hint]:
+        rows = self.entries[self._first : self._first + max(1, self.size.height - 1)]
+        return self.table.hints(rows, self.cursor - self._first, len(rows))
 
     def show(self, entries: Sequence[Any], cursor: int) -> None:
         """Other rows, or others of their cells."""

@@ -91,14 +91,11 @@ class Lines(Widget):
 
     @property
     def entitled(self) -> str:
-        """What the lines say, with the titles of the panel that they are or fill."""
-        titles = [
-            text
-            for one in (self, self.parent)
-            if isinstance(one, Widget) and one.has_class("panel")
-            for text in (one.border_title, one.border_subtitle)
-        ]
-        return "\n".join([*map(str, titles), self.plain])
+        """What the lines say, with the titles that are drawn of the panel that they are or fill."""
+        panels = [one for one in (self, self.parent) if isinstance(one, Widget) and one.has_class("panel")]
+        titles = [f"{one.border_title}" for one in panels]
+        titles += [f"{one.border_subtitle}" for one in panels if one.styles.border_bottom[0]]
+        return "\n".join([*titles, self.plain])
 
     def hints(self) -> Sequence[Hint]:
         """What its figures mean, whether there is room for all of them or not."""

@@ -1,0 +1,53 @@
+"""What F1 explains in the Runs pane beside the columns of its table: the plot, and the lines about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.runs.listing import Summary
+from tui import units
+from tui.hints import Hint, Row, hints
+from tui.runs import views
+from tui.runs.columns import about_best
+from tui.text import safe
+
+ABOUT = (
+    Row("model", "The run was started with {model}.", "c copies all of its settings into a form."),
+    Row("on disk", "The run has {on disk} in its folder.", "d moves the folder into the trash, where it stays a week."),
+    Row(
+        "owner",
+        "State of its process: {owner}.",
+        "A run goes on without this program; one that has ended can be resumed.",
+    ),
+    Row("note", "Your tags and note are: {note}.", "They change nothing in the run, and the filter finds them."),
+)
+
+
+def plot(shown: Sequence[views.Losses]) -> list[Hint]:
+    """Of the runs in the legend."""
+    bests = {one.name: min(one.points, key=lambda point: point[1]) for one in shown if one.points}
+    lowest = min((loss for _, loss in bests.values()), default=0.0)
+    found = []
+    for name, (step, loss) in bests.items():
+        apart = f"{loss - lowest:.4f} nats above the lowest of the plot" if loss > lowest else "the lowest of the plot"
+        text = f"The lowest validation loss of {name} is {units.loss(loss)} nats, at step {step:,}. It is {apart}."
+        found.append(Hint(safe(name, lines=False), (units.loss(loss),), text, "validation split"))
+    return found
+
+
+def about(summary: Summary) -> list[Hint]:
+    """Of the lines about a run."""
+    if summary.why:
+        return []
+    told = dict(views.facts(summary, len(summary.path) + 100))
+    best = Hint("best", (told["best"],), about_best(summary), "validation split")
+    told["on disk"] = told["on disk"].removesuffix(safe(summary.path, lines=False)).removesuffix(" in ")
+    return [best, *hints(ABOUT, told)]
+
+
+def differences(first: Summary, second: Summary) -> list[Hint]:
+    """Of the sentence on two marked runs."""
+    found = views.differences(first, second)
+    text = "A setting that differs stands with both values, from the first to the second. "
+    text += "A difference of one run each may be chance: runs with other seeds tell how much."
+    return [Hint("differs", tuple(found), text, "seed")] if found else []
