@@ -6,10 +6,14 @@ A view makes its hints from what it draws, with the functions that write the val
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.runs.spec import Option
 
 MISSING = "–"
 """what is drawn for a figure without a value"""
@@ -50,6 +54,16 @@ def hints(rows: Iterable[Row], values: Mapping[str, str], labels: Mapping[str, s
             name = (labels or {}).get(row.name, row.name)
             found.append(Hint(name, (value,), f"{figure} {row.meaning.format_map(values)}", row.term))
     return found
+
+
+def setting(known: Option, value: str, default: str, able: Sequence[str] = ()) -> str:
+    """What a field of a spec is for; then its value with the unit, its default, and what it may be."""
+    meant = f" ({known.meanings[value]})" if value in known.meanings else ""
+    now = f"It is {value} {known.unit}".rstrip() if value.strip() else "It is empty"
+    able = [*known.listed, *able]
+    bounded = any(limit is not None for limit in (known.minimum, known.above, known.maximum, known.below))
+    limits = f"; it is one of {', '.join(able)}" if able else f"; it {known.range('the value')}" if bounded else ""
+    return f"{known.help[:1].upper()}{known.help[1:]}. {now}{meant}; the default is {default or 'empty'}{limits}."
 
 
 def seen(found: Iterable[Hint], text: str) -> list[Hint]:

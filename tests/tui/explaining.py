@@ -9,6 +9,7 @@ from typing import Any
 from textual.widget import Widget
 
 from tui.app import LabApp
+from tui.hints import Hint
 
 SIZES = [(120, 40), (80, 24)]
 NUMBER = re.compile(r"(?<![A-Za-z\d])\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -19,10 +20,15 @@ AXES = {
 """what needs no hint, and why"""
 
 
+def panel_of(widget: Widget) -> Widget:
+    """The panel that a widget fills, alone or with others; else the widget."""
+    panel = widget.parent
+    return panel if isinstance(panel, Widget) and panel.has_class("panel") else widget
+
+
 def drawn(widget: Widget) -> str:
     """What stands on the screen in a widget, or in the panel that it fills, the titles included."""
-    panel = widget.parent
-    region = (panel if isinstance(panel, Widget) and panel.has_class("panel") else widget).region
+    region = panel_of(widget).region
     strips = widget.screen._compositor.render_strips(widget.screen.size)[region.y : region.bottom]
     return "\n".join(strip.crop(region.x, region.right).text.rstrip() for strip in strips)
 
@@ -33,7 +39,10 @@ def unexplained(app: LabApp, allowed: Mapping[str, str] | None = None, where: An
     ``allowed`` are patterns of what may be drawn without a hint, each with the reason.
     """
     wrong = []
-    for widget, found in (where or app.here).hinted():
+    panels: dict[Widget, list[Hint]] = {}
+    for widget, hints in (where or app.here).hinted():
+        panels.setdefault(panel_of(widget), []).extend(hints)
+    for widget, found in panels.items():
         text = drawn(widget)
         for hint in found:
             wrong += [

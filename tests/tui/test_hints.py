@@ -88,7 +88,7 @@ async def test_the_help_begins_with_what_is_in_focus(size: tuple[int, int]) -> N
         await pilot.press("f1")
         await shows(pilot, "On this screen", "Peak learning rate. It is 0.02")
         first = app.here.hints()[0].text
-        assert first.endswith(" It is 0.02; the default is 0.02; it must lie in 0 < learning rate ≤ 1.")
+        assert first.endswith(" It is 0.02; the default is 0.02; it must lie in 0 < the value ≤ 1.")
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 60)])

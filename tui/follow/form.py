@@ -24,7 +24,7 @@ from textual.widgets import Button, Input, Label, Static
 from data import sources
 from engine.runs.spec import BadSpec, Problem, changed, convert, options, spelled, typed
 from tui.follow import last_values
-from tui.hints import Hint
+from tui.hints import Hint, setting
 from tui.text import safe
 from tui.widgets.field import Choice, Field, PathField, Ticks, Values
 from tui.widgets.styled import MUTED, TITLE
@@ -350,16 +350,9 @@ class Form(Container):
         """What a field is for; then its value with the unit, its default, and what it may be."""
         known, value, widget = self.known[name], self.text(name), self._widgets[name]
         default = self.followed({one: text for one, text in self.given().items() if one != name})[name]
-        meant = f" ({known.meanings[value]})" if value in known.meanings else ""
-        now = f"It is {value} {known.unit}".rstrip() if value.strip() else "It is empty"
-        able = (*known.listed, *["off", "on"] * isinstance(getattr(self.default, name), bool))
-        bounded = any(limit is not None for limit in (known.minimum, known.above, known.maximum, known.below))
-        limits = f"; it is one of {', '.join(able)}" if able else f"; it {known.range(name)}" if bounded else ""
-        return Hint(
-            label(self.kind, name),
-            widget.drawn if isinstance(widget, Values) else (widget.value,),
-            f"{known.help[:1].upper()}{known.help[1:]}. {now}{meant}; the default is {default or 'empty'}{limits}.",
-        )
+        switch = ("off", "on") if isinstance(getattr(self.default, name), bool) else ()
+        drawn = widget.drawn if isinstance(widget, Values) else (widget.value,)
+        return Hint(label(self.kind, name), drawn, setting(known, value, default, switch))
 
     def refresh_all(self) -> None:
         """Show what follows from the values: the fields that are not set, problems, and what a subclass shows."""

@@ -88,6 +88,11 @@ def card(position: Position, width: int) -> list[Strip]:
     node = position.node
     if node is None:
         return []
+    return [_facts(facts, width) for facts in about(position, node)]
+
+
+def about(position: Position, node: Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Two lines of names and values."""
     kind = "chosen by you" if node.chosen else "prompt" if node.prompt else "completion"
     own = f"{percent(math.exp(min(0.0, node.logprob))).strip()} %" if node.logprob is not None else "–"
     facts = [
@@ -104,7 +109,7 @@ def card(position: Position, width: int) -> list[Strip]:
         more.append(("branch", f"{position.branch[0]} of {position.branch[1]}"))
     elif node.id >= 0:
         more.append(("id", f"{node.id}"))
-    return [_facts(facts, width), _facts(more, width)]
+    return facts, more
 
 
 def draw(position: Position, picked: int, width: int, height: int) -> list[Strip]:
@@ -114,24 +119,35 @@ def draw(position: Position, picked: int, width: int, height: int) -> list[Strip
     sampling = position.sampling
     bar = max(0, min(24, width - 35))
     word = max(4, width - bar - 23)
-    tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
-    last = "greedy" if sampling is not None and sampling.greedy else "drawn"
+    tempered, last = heads(sampling)
     header = f"{'%':>{2 + word + bar}}"
     strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
+    first, shown = rows_of(position, picked, height)
+    most = max(max(one.probability, one.final) for one in position.candidates)
+    here = position.node.id if position.node is not None else None
+    for number, one in enumerate(shown, first):
+        strips.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
+    if left := len(position.candidates) - first - len(shown):
+        strips.append(_line([Segment(f"  … {left:,} more", DIM)], width))
+    if height > 2:
+        strips.append(_line(_cuts(position), width))
+    return strips[:height]
+
+
+def heads(sampling: Sampling | None) -> tuple[str, str]:
+    """The heads of the columns after the model's own probability."""
+    tempered = "T" if sampling is None or sampling.greedy else f"T {sampling.temperature:g}"
+    return tempered, "greedy" if sampling is not None and sampling.greedy else "drawn"
+
+
+def rows_of(position: Position, picked: int, height: int) -> tuple[int, list[Candidate]]:
+    """The place of the first candidate that has a line of ``height``, and those that have one."""
     shown = [one for one in position.candidates if max(one.probability, one.final) >= SMALLEST]
     shown = shown if len(shown) > picked else list(position.candidates[: picked + 1])
     rows = max(1, height - 2 - (len(shown) < len(position.candidates)))
     rows = rows if len(shown) <= rows else max(1, height - 3)
     first = max(0, min(picked - rows // 2, len(shown) - rows))
-    most = max(max(one.probability, one.final) for one in position.candidates)
-    here = position.node.id if position.node is not None else None
-    for number, one in enumerate(shown[first : first + rows], first):
-        strips.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
-    if left := len(position.candidates) - min(first + rows, len(shown)):
-        strips.append(_line([Segment(f"  … {left:,} more", DIM)], width))
-    if height > 2:
-        strips.append(_line(_cuts(position), width))
-    return strips[:height]
+    return first, shown[first : first + rows]
 
 
 def _row(
@@ -141,6 +157,7 @@ def _row(
     background = ROW if picked else PLAIN
     quiet = background if picked else DIM
     name = cut(mark_spaces(one.text), word - 1).rstrip()
+    values = row_values(one, position.sampling)
     style = CUT if one.cut else BOLD if here else PLAIN
     segments = [
         Segment("▸" if picked else " ", PICK + Style(bgcolor=background.bgcolor)),
@@ -150,16 +167,25 @@ def _row(
     ]
     if bar:
         segments.append(Segment(eighths(one.probability / most if most else 0.0, bar - 1) + " ", quiet))
-    segments.append(Segment(f" {percent(one.probability)}", background))
-    if position.sampling is None:
-        segments.append(Segment(f"  {'':>5}  {'':>6}", background))
-    elif one.cut:
-        after = "" if one.cut == "greedy" else percent(one.tempered)
-        segments.append(Segment(f"  {after:>5}  {CUTS.get(one.cut, one.cut):>6}", quiet))
-    else:
-        segments.append(Segment(f"  {percent(one.tempered)}  ", quiet))
-        segments.append(Segment(f"{percent(one.final):>6}", BOLD + background))
+    segments.append(Segment(f" {values[0]}", background))
+    last = quiet if one.cut or position.sampling is None else BOLD + background
+    segments += [Segment(f"  {values[1]:>5}  ", quiet), Segment(f"{values[2]:>6}", last)]
     return Strip(segments).simplify().adjust_cell_length(width, background)
+
+
+def row_values(one: Candidate, sampling: Sampling | None) -> tuple[str, str, str]:
+    """A candidate's probability under the model, after temperature, and after the cuts, or what cut it."""
+    if sampling is None:
+        return percent(one.probability), "", ""
+    tempered = "" if one.cut == "greedy" else percent(one.tempered)
+    return percent(one.probability), tempered, CUTS.get(one.cut, one.cut) if one.cut else percent(one.final)
+
+
+def kept_of(position: Position) -> tuple[str, str]:
+    """How many tokens the settings left, and which share of the probability they cut; empty where that is nothing."""
+    kept = f"{position.seen.kept:,} kept" if position.seen is not None and position.seen.kept is not None else ""
+    mass = cut_mass(position)
+    return kept, f"{percent(mass).strip()}% cut" if mass >= 5e-5 else ""
 
 
 def _cuts(position: Position) -> list[Segment]:
@@ -169,13 +195,13 @@ def _cuts(position: Position) -> list[Segment]:
         return [Segment("  probabilities of the model, before the settings", DIM)]
     if _greedy(position):
         return [Segment("  greedy: the most probable token", DIM)]
-    mass = cut_mass(position)
-    kept = f"  {seen.kept:,} kept" if seen.kept is not None else " "
-    if mass < 5e-5:
+    kept, lost = kept_of(position)
+    kept = f"  {kept}" if kept else " "
+    if not lost:
         return [Segment(f"{kept}, nothing cut", DIM)]
     names = dict.fromkeys(CUTS[one.cut] for one in position.candidates if one.cut in CUTS)
     by = f" by {', '.join(names)}" if names else ""
-    return [Segment(f"{kept}, ", DIM), Segment(f"{percent(mass).strip()}% cut{by}", GONE)]
+    return [Segment(f"{kept}, ", DIM), Segment(f"{lost}{by}", GONE)]
 
 
 def _greedy(position: Position) -> bool:
@@ -235,12 +261,16 @@ class CandidateView(FocusLines):
     def draw(self) -> None:
         """Bring the lines up to date."""
         if self.size:
-            width, height = self.size
+            width = self.size.width
             self.entitle(title(self.position), "Enter picks ▸ and continues" if self.position.candidates else "")
             head = card(self.position, width)
-            room = height - len(head)
-            room = room if self._most is None else min(room, self._most + 2)
-            self.set_strips([*head, *draw(self.position, self.picked, width, room)])
+            self.set_strips([*head, *draw(self.position, self.picked, width, self.room)])
+
+    @property
+    def room(self) -> int:
+        """Lines for the candidates."""
+        room = self.size.height - len(card(self.position, self.size.width))
+        return room if self._most is None else min(room, self._most + 2)
 
     def action_pick(self, by: int) -> None:
         """The candidate ``by`` places on."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from engine.runs.events import Compared, Completed, Event, Notice, Progress, Tok
 from engine.runs.worker import State, Task
 from tui.background import BackgroundTasks, FileWriter
 from tui.generate import generation_tasks as tasks
-from tui.generate import status_lines, token_view
+from tui.generate import hints, status_lines, token_view
 from tui.generate.candidate_cache import CandidateCache, ids_before, number_of, source
 from tui.generate.candidate_view import CandidateView, Position
 from tui.generate.generation_tasks import Conversed, Loaded, Probed, ReportWritten, Tokenized
@@ -35,6 +35,7 @@ from tui.generate.status_lines import Activity
 from tui.generate.sweep_view import Sweep, SweepView
 from tui.generate.token_tree import RAW, TokenTree
 from tui.generate.token_view import TokenView
+from tui.hints import Hint
 from tui.pane import Pane, Swept
 from tui.text import safe
 from tui.widgets.editor import Editor
@@ -90,6 +91,8 @@ class CompletionPane(Pane):
         self.session_file = SessionFile()
         self.start_wanted = False
         """whether a completion is to begin as soon as there is a model"""
+        self.activity = Activity()
+        """what the head line tells"""
         self.editor = Editor(id="gen-editor", placeholder=PLACEHOLDER, tabs=False, classes="")
         self._stood: tuple[str, State | None] = ("", None)
         self._early: list[str] = []
@@ -468,7 +471,7 @@ class CompletionPane(Pane):
             self.query_one(CandidateView).show(self.see()[0], STREAMED if moving else None)
         state = self.background
         used = min(len(self.tokens.path), self.lm.context) if self.lm is not None else 0
-        activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
+        self.activity = activity = Activity(state.kind, state.state, self._progress, self._speed or None, used)
         self.query_one(SettingsStrip).show(self.sampling, self.chat)
         self._line("gen-head", lambda width: status_lines.head(self.lm, activity, width))
         self.query_one("#gen-legend").display = self.mode == SWEEP or (self.mode == WALK and bool(self.tokens.text))
@@ -501,6 +504,18 @@ class CompletionPane(Pane):
         """Tell something in the last line."""
         self.notices.append(Notice(text, level))
         self.redraw()
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        match view.id:
+            case "gen-head":
+                return hints.head(self.lm, self.activity) if self.lm is not None else ()
+            case "gen-walk":
+                return hints.text(self.tokens)
+            case "gen-legend":
+                return hints.legend(self.tokens)
+        if isinstance(view, CandidateView):
+            return hints.candidates(view.position, view.picked, view.room)
+        return view.hints()
 
     # -- modes -------------------------------------------------------------------------------------------------------
 

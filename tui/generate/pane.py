@@ -41,16 +41,14 @@ class GeneratePane(CompletionPane):
     ABOUT = (
         (
             "Colours and marks",
-            "The stronger the background of a token, the less probable it is under the model; below 1% it is also "
-            "underlined. ▏ is the end of your prompt. The prompt is scored too; perplexity is the effective number of "
-            "equally probable tokens. ² marks a token with two branches; [ and ] switch between them.\n",
+            "Below 1% a token is also underlined. ▏ is the end of your prompt, which is scored too. ² marks a token "
+            "with two branches; [ and ] switch between them.\n",
         ),
         (
             "Candidates",
-            "For the token under the cursor: the probability under the model, after temperature, and after top-k, "
-            "top-p and min-p; candidates that these cut are struck through. Enter picks the selected candidate and "
-            "continues from there, Space picks it only; the old continuation stays as a branch. Tab focuses the "
-            "candidates, then the settings; a change applies from the next token on, also during a completion.\n",
+            "Enter picks the selected candidate and continues from there, Space picks it only; the old continuation "
+            "stays as a branch. Tab focuses the candidates, then the settings; a change applies from the next token "
+            "on, also during a completion.\n",
         ),
         (
             "Files and seeds",

@@ -21,6 +21,7 @@ from textual.widgets import Static
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
 from tui.generate.token_view import BOLD, DIM, PLAIN
+from tui.hints import Hint, setting
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import FocusLines
 from tui.widgets.styled import BAD, SELECTED, cut
@@ -35,6 +36,16 @@ NAMES = {
     "max_new_tokens": "new",
     "seed": "seed",
 }
+TERMS = {
+    "greedy": "greedy",
+    "temperature": "temperature",
+    "top_k": "top-k",
+    "top_p": "top-p",
+    "min_p": "min-p",
+    "repetition_penalty": "repetition penalty",
+    "seed": "seed",
+}
+"""of the glossary"""
 OFF: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """values that leave everything as it is"""
 _LADDERS: dict[str, tuple[float, ...]] = {
@@ -92,6 +103,11 @@ def spell(sampling: Sampling, name: str) -> str:
     if name == "greedy":
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+def drawn(sampling: Sampling, name: str) -> str:
+    """A setting as it is drawn: one that changes nothing is off."""
+    return spell(sampling, name) if _on(sampling, name) else "off"
 
 
 def _on(sampling: Sampling, name: str) -> bool:
@@ -187,7 +203,7 @@ class SettingsStrip(FocusLines):
                 Segment(f"{self._chat} ", style + back),
             ]
         on = _on(self.sampling, name)
-        value = f"{self._typed}▏" if mine and self._typed else spell(self.sampling, name) if on else "off"
+        value = f"{self._typed}▏" if mine and self._typed else drawn(self.sampling, name)
         idle = self.sampling.greedy and name in ("temperature", "top_k", "top_p", "min_p", "seed")
         style = _WRONG if mine and self._wrong else DIM if idle or not on else BOLD
         label = Segment(f"{'▌' if mine else ' '}{NAMES[name]} ", (PLAIN if mine else DIM) + back)
@@ -201,6 +217,20 @@ class SettingsStrip(FocusLines):
         room = width - len(meaning)
         keys = next((keys for keys in KEYS if len(keys) <= room), "")
         return Strip([Segment(f"{meaning}{keys:>{room}}", DIM)])
+
+    def hints(self) -> list[Hint]:
+        known, default = options(Sampling), Sampling()
+        names = sorted(NAMES, key=lambda name: self.has_focus and name != self.chosen)
+        found = [
+            Hint(
+                NAMES[name],
+                (drawn(self.sampling, name),),
+                setting(known[name], spell(self.sampling, name), spell(default, name)),
+                TERMS.get(name, ""),
+            )
+            for name in names
+        ]
+        return [*found, *[Hint(CHAT, (self._chat,), CHATS.get(self._chat, ""), "chat template")] * bool(self._chat)]
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

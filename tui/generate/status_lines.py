@@ -76,10 +76,11 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         left = max(0, lm.context - activity.context)
         spent = Style(color=BAD) if not left else Style(color=WARN) if left < 16 else DIM
         spent = DIM if lm.slides else spent  # it goes on when its context is full
-        right = [Segment(f"context {activity.context:,}/{lm.context:,}", spent)]
+        values = head_values(lm, activity)
+        right = [Segment(f"context {values['context']}", spent)]
         if activity.speed:
-            right.append(Segment(f"  {activity.speed:,.1f} tokens/s", BOLD))
-        facts = [f"{units.count(lm.parameters)} parameters", f"{units.size(lm.bytes)} {lm.precision}", lm.device.type]
+            right.append(Segment(f"  {values['tokens/s']} tokens/s", BOLD))
+        facts = [f"{values['parameters']} parameters", f"{values['bytes']} {lm.precision}", lm.device.type]
         name = safe(lm.name, lines=False)
         room = max(8, width - length(parts) - length(right) - 3)
         parts.append(Segment(f" {cut_start(name, room)}", BOLD))
@@ -94,6 +95,16 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
         parts.append(Segment(" " * max(1, width - length(parts) - length(right))))
         parts += right
     return Strip(parts).adjust_cell_length(width)
+
+
+def head_values(lm: LanguageModel, activity: Activity) -> dict[str, str]:
+    """The figures of the head line, as they are drawn."""
+    return {
+        "parameters": units.count(lm.parameters),
+        "bytes": units.size(lm.bytes),
+        "context": f"{activity.context:,}/{lm.context:,}",
+        "tokens/s": f"{activity.speed:,.1f}" if activity.speed else "",
+    }
 
 
 def welcome(lm: LanguageModel | None) -> list[Text]:
@@ -119,7 +130,7 @@ def text_facts(tree: TokenTree) -> str:
     for name, prompt in (("prompt", True), ("completion", False)):
         perplexity = tree.tally(prompt=prompt)[1]
         if perplexity is not None:
-            found.append(f"{name} {_short(perplexity)}")
+            found.append(f"{name} {perplexity_of(perplexity)}")
     told = f"perplexity  {'  '.join(found)}" if found else ""
     if (place := tree.fork()) is not None:
         now, of = tree.branches(place)
@@ -138,5 +149,6 @@ def summary(done: Completed) -> str:
     )
 
 
-def _short(value: float) -> str:
+def perplexity_of(value: float) -> str:
+    """A perplexity as it is drawn."""
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"

@@ -12,10 +12,11 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.lm.sweep import Comparison, Setting
+from engine.lm.sweep import RUN, Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, ramp, surprise
+from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.lines import FocusLines
 from tui.widgets.styled import BORDER, BRIGHT, SELECTED, side_by_side
@@ -23,6 +24,29 @@ from tui.widgets.styled import BORDER, BRIGHT, SELECTED, side_by_side
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
 SHORT = ("repeat", "dist-2", "logp", "tok/s")
+ABOUT = (
+    (
+        f"Share of tokens within a sequence of {RUN} tokens that has occurred before",
+        "Greedy decoding repeats itself most; 0 is no repetition.",
+        "repetition rate",
+    ),
+    (
+        "Different pairs of neighbouring tokens as a share of all pairs",
+        "1 says that no pair occurs twice; repetition lowers it.",
+        "distinct-n",
+    ),
+    (
+        "Mean log-probability of the tokens under the model, in nats",
+        "The closer to 0, the more probable the text; a higher temperature lowers it.",
+        "log-probability",
+    ),
+    (
+        "Tokens per second of decoding, without the prompt",
+        "The settings hardly change it; the model and the device do.",
+        "decode",
+    ),
+)
+"""what each figure is, what that means, and its term of the glossary"""
 EDGE = Style(color=BORDER)
 _NAME = Style(color=BRIGHT, bold=True)
 _CHOSEN = Style.parse(f"bold {SELECTED}")
@@ -108,6 +132,8 @@ class SweepView(FocusLines):
         self.chosen = 0
         self._top = 0
         self._follow = True
+        self._seen = range(0)
+        """the columns whose figures are drawn"""
 
     def begin(self, sweep: Sweep) -> None:
         """Show another comparison from its beginning."""
@@ -120,6 +146,7 @@ class SweepView(FocusLines):
             return
         width, height = self.size
         columns = self.sweep.columns
+        self._seen = range(len(columns))
         room = (width - (len(columns) - 1)) // len(columns)
         if self._follow and not self.sweep.done:  # the first that is still written: several are at a time
             under_way = (n for n, column in enumerate(columns) if column.tokens and column.compared is None)
@@ -166,6 +193,7 @@ class SweepView(FocusLines):
         if len(rows) > height // 2:  # many samples: those around the one that is chosen
             first = max(1, min(self.chosen + 1 - height // 4, len(rows) - height // 2 + 1))
             rows = [rows[0], *rows[first : first + height // 2 - 1]]
+            self._seen = range(first - 1, first + len(rows) - 2)
         rows.append(Strip([Segment("─" * width, EDGE)]))
         return rows + self._text(self.sweep.columns[self.chosen], width, height - len(rows))
 
@@ -198,6 +226,16 @@ class SweepView(FocusLines):
             segments += [Segment(text, surprise(column.tokens[place].logprob, styles)) for place, text in row]
             strips.append(Strip(segments).adjust_cell_length(room))
         return strips
+
+    def hints(self) -> list[Hint]:
+        columns, found = [self.sweep.columns[number] for number in self._seen], []
+        for place, names in enumerate(zip(FIGURES, SHORT, strict=True)):
+            shown = [(column.setting.name, column.figures()[place]) for column in columns if column.compared]
+            told = ", ".join(f"{name} {value}" for name, value in shown)
+            text = f"{ABOUT[place][0]}: {told}. {ABOUT[place][1]}"
+            values = tuple(value for _, value in shown)
+            found += [Hint(name, values, text, ABOUT[place][2]) for name in dict.fromkeys(names) if shown]
+        return found
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ RAMPS = {
     "none": _ramp("none", "italic", "underline", "bold underline"),
 }
 """surprise as a background of one hue, by the colours that are shown; the last differs without colour too"""
+LEVELS = ("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %")
 PLAIN = Style()
 DIM = Style(color=MUTED)
 BOLD = Style(color=BRIGHT, bold=True)
@@ -65,7 +66,7 @@ def surprise(logprob: float | None, styles: Sequence[Style]) -> Style:
 def legend(width: int, styles: Sequence[Style], *, marks: bool = True) -> Strip:
     """What the backgrounds mean, then what of the marks of a text has room."""
     segments = [Segment("surprise  ", DIM)]
-    for name, style in zip(("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %"), styles, strict=True):
+    for name, style in zip(LEVELS, styles, strict=True):
         segments += [Segment(f" {name} ", style), Segment(" ", PLAIN)]
     for part in (f" {PROMPT_END} end of the prompt", "   ² branches") if marks else ():
         if Segment.get_line_length(segments) + len(part) <= width:
