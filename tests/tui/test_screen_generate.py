@@ -783,6 +783,8 @@ async def test_every_key_of_the_pane_can_be_pressed(models: FakeModels, empty: b
 async def test_help_tells_about_the_pane(models: FakeModels) -> None:
     async with generate((80, 24)) as pilot:
         await pilot.press("f1")
+        await shows(pilot, "On this screen")
+        await pilot.press("k")
         await shows(pilot, "Keys of this pane")
 
 

@@ -119,7 +119,7 @@ async def test_an_answer_given_twice_in_one_packet_answers_once(trainers: FakeTr
         packet(pilot, "c", "c")
         await until(pilot, lambda: not dialog(pilot))
         await pilot.press("f1")
-        await shows(pilot, "Keys everywhere")
+        await shows(pilot, "On this screen")
         packet(pilot, "escape", "escape", "escape")
         await until(pilot, lambda: not dialog(pilot))
         assert app.is_running

@@ -172,7 +172,7 @@ def test_no_cell_is_drawn_in_the_colour_that_it_lies_on(no_color: bool) -> None:
             steps = (
                 ("form", b"", ("Start training", "parameters")),
                 ("runs", b"7", ("newest first", "finished")),
-                ("help", b"\x1bOP", ("Keys of this pane",)),
+                ("help", b"\x1bOP", ("On this screen",)),
                 ("runs again", b"q", ("newest first", "finished")),
                 ("form again", b"1", ("Start training", "parameters")),
             )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+from collections.abc import Sequence
 from functools import partial
 
 from textual import events, on, work
@@ -19,9 +20,10 @@ from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
 from tui import themes
 from tui.background import FileWriter
+from tui.hints import Hint
 from tui.pane import UsePrompt, bindings
 from tui.text import safe
-from tui.tokens import palette, samples, storage, token_details
+from tui.tokens import hints, palette, samples, storage, token_details
 from tui.tokens.aligned_text import AlignedText, Look, short
 from tui.tokens.input_output import TokensInputOutput, reason
 from tui.tokens.token_rows import TokenRows
@@ -49,12 +51,6 @@ class TokensPane(TokensInputOutput):
             "reversed one is under the caret. Text without colour belongs to no token (WordPiece drops spaces). Red "
             "and underlined: not in the vocabulary. Italic: a special token. ┊: a token that holds only the last bytes "
             "of the previous character. Ids are below the tokens, except below single characters.\n",
-        ),
-        (
-            "Counts",
-            "Tokens, characters per token, unknown tokens (unk), code points split over several tokens (split), and "
-            "ref: tokens per character divided by those of the reference text (a page of English, or the text set "
-            "with f). ×1.60 means 60% more tokens than the reference for the same amount of text.\n",
         ),
         (
             "Files",
@@ -242,6 +238,18 @@ class TokensPane(TokensInputOutput):
         late = self.behind and len(buffer.text) > LARGE
         self.editor.entitle(token_details.title(buffer), "Esc leaves" if self.editor.has_focus else "e edits")
         self.rows.entitle("tokens", "tokenizing…" if late else "←→ token · k vocabulary")
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        match view.id:
+            case "tokens-editor":
+                return hints.text(self.editor.buffer)
+            case "tokens-rows":
+                return hints.rows(self.tokenizers, self.token, self._ids)
+            case "tokens-counts":
+                return hints.counts(self.tokenizers)
+            case "tokens-card":
+                return hints.card(self.tokenizers, self.token, *view.content_size)
+        return hints.tensor(*self.tensor(), view.content_size.width)
 
     # -- the caret ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from engine.tokenization.encoding import UNKNOWN
 from engine.tokenization.lexicon import matches, word_of
 from engine.tokenization.spans import Token
+from tui.hints import MISSING
 from tui.text import safe
 from tui.tokens.aligned_text import short
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
@@ -29,6 +30,8 @@ _CHOSEN, _WARN, _BAD = Style(color=ACCENT), Style(color=WARN), Style(color=BAD)
 _SHOWN = 24  # characters or bytes of one token that are shown in full
 _LONG = 200  # characters of a token that is no word
 _TRIED = 3  # candidates of WordPiece that are shown of each piece
+HEADS = ("tokens", "ch/tok", "unk", "split", "ref")
+"""of the table of vocabularies"""
 Chunk = tuple[str, Style]
 
 
@@ -65,33 +68,48 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
     if not tokenizers.views:
         return []
     name_width = max(6, width - 32)
-    titles = f"{'':<{name_width}}{'tokens':>9}{'ch/tok':>7}{'unk':>4}{'split':>6}{'ref':>6}"
+    titles = "".join(f"{head:>{cells}}" for head, cells in zip(HEADS, (9, 7, 4, 6, 6), strict=True))
+    titles = f"{'':<{name_width}}{titles}"
     lines = [_line([(titles, _NAME)])]
     for entry in tokenizers.ready:
         if entry.view is None:
             continue
         each, chosen = entry.view.counts, entry is tokenizers.current
-        per = f"{each.characters_per_token:.2f}" if each.characters_per_token else "–"
-        ratio = entry.against_reference()
+        tokens, per, unknown, split, ratio = count_values(entry)
         name = short(safe(entry.name, lines=False), name_width - 3)
         cells = [
             ("▸ " if chosen else "  ", _CHOSEN),
             (set_cell_size(name, name_width - 2), _BOLD if chosen else _PLAIN),
-            (f"{_short(each.tokens):>9}{per:>7}", _PLAIN),
-            (f"{_short(each.unknown + each.lost):>4}", _BAD if each.unknown + each.lost else _NAME),
-            (f"{_short(each.split):>6}", _WARN if each.split else _NAME),
-            (f"{f'×{ratio:.2f}' if ratio else '–':>6}", _PLAIN),
+            (f"{tokens:>9}{per:>7}", _PLAIN),
+            (f"{unknown:>4}", _BAD if each.unknown + each.lost else _NAME),
+            (f"{split:>6}", _WARN if each.split else _NAME),
+            (f"{ratio:>6}", _PLAIN),
         ]
         lines.append(_line(cells))
     lines.append(_line([(set_cell_size(f"ref: relative to {reference}", width), _NAME)]))
     return lines
 
 
+def count_values(entry: TokenizerEntry) -> tuple[str, ...]:
+    """What stands under each of the heads for a vocabulary that shows the text."""
+    if entry.view is None:
+        return ("",) * len(HEADS)
+    each, ratio = entry.view.counts, entry.against_reference()
+    per = f"{each.characters_per_token:.2f}" if each.characters_per_token else MISSING
+    unknown, more = _short(each.unknown + each.lost), f"×{ratio:.2f}" if ratio else MISSING
+    return _short(each.tokens), per, unknown, _short(each.split), more
+
+
 def tensor(label: str, line: str, width: int) -> Strip:
-    """The tensor on one line of the screen, cut where that ends."""
+    """The tensor on one line of the screen."""
+    return _line([(f"{label}  ", _NAME), (tensor_text(label, line, width), _PLAIN)])
+
+
+def tensor_text(label: str, line: str, width: int) -> str:
+    """The tensor, cut where the line ends that its label begins."""
     line = re.sub(r"\n\s*", " ", line)
     room = max(8, width - cell_len(label) - 2)
-    return _line([(f"{label}  ", _NAME), (line if len(line) <= room else line[: room - 1] + "…", _PLAIN)])
+    return line if len(line) <= room else line[: room - 1] + "…"
 
 
 def title(buffer: Buffer) -> str:

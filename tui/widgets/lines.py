@@ -95,7 +95,7 @@ class Lines(Widget):
         panels = [one for one in (self, self.parent) if isinstance(one, Widget) and one.has_class("panel")]
         titles = [f"{one.border_title}" for one in panels]
         titles += [f"{one.border_subtitle}" for one in panels if one.styles.border_bottom[0]]
-        return "\n".join([*titles, self.plain])
+        return "\n".join([*titles, *self.plain.split("\n")[: self.content_size.height]])
 
     def hints(self) -> Sequence[Hint]:
         """What its figures mean, whether there is room for all of them or not."""
