@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -43,15 +44,40 @@ class Column:
     """of the glossary"""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A row that was drawn."""
+
+    cells: Mapping[str, str]
+    """by the titles of the columns, those included for which there was no room"""
+    titles: tuple[str, ...]
+    """of the columns that were drawn"""
+    here: bool
+    """whether the cursor is on it"""
+
+
+@contextmanager
+def recording() -> Iterator[list[Drawn]]:
+    """Collects the rows that tables draw meanwhile."""
+    drawn: list[Drawn] = []
+    LineTable.record = drawn
+    try:
+        yield drawn
+    finally:
+        LineTable.record = None
+
+
 class LineTable:
     """Columns for tables of ``width`` cells: a margin of two, with ``▌`` in the row of the cursor, which is painted.
 
     A click on a row is told by the :class:`Lines` in which it is shown, as the row's place.
     """
 
+    record: ClassVar[list[Drawn] | None] = None
+
     def __init__(self, columns: Sequence[Column], width: int, *, painted: bool = True) -> None:
         """``painted`` says whether the row of the cursor is to be seen."""
-        self._painted = painted
+        self._all, self._painted = columns, painted
         room, shown = width - MARGIN, list(columns)
         while len(shown) > 1 and sum(column.width or column.least for column in shown) > room:
             least = max(column.priority for column in shown)
@@ -67,6 +93,11 @@ class LineTable:
 
     def row(self, entry: Any, *, here: bool = False) -> Text:
         """One row; ``here`` says that the cursor is on it."""
+        if self.record is not None:
+            cells: dict[str, str] = {}
+            for column in self._all:
+                cells.setdefault(column.title, _text(column.cell(entry)).plain.strip())
+            self.record.append(Drawn(cells, tuple(column.title for column in self.columns), here))
         here = here and self._painted
         line = self._line([column.cell(entry) for column in self.columns], "▌" if here else " ")
         if here:
@@ -103,11 +134,7 @@ class LineTable:
 
 def _placed(column: Column, cell: Cell, *, last: bool) -> Text:
     """A cell in exactly the width of its column."""
-    if isinstance(cell, Text):
-        text = cell.copy()
-    else:
-        shown, style = (cell, "") if isinstance(cell, str) else cell
-        text = Text(safe(shown, lines=False), style)
+    text = _text(cell)
     text.truncate(column.width - (column.left and not last), overflow="ellipsis")
     free = column.width - text.cell_len
     if column.left:
@@ -115,6 +142,13 @@ def _placed(column: Column, cell: Cell, *, last: bool) -> Text:
     else:
         text.pad_left(free)
     return text
+
+
+def _text(cell: Cell) -> Text:
+    if isinstance(cell, Text):
+        return cell.copy()
+    shown, style = (cell, "") if isinstance(cell, str) else cell
+    return Text(safe(shown, lines=False), style)
 
 
 class TableView(Lines, can_focus=True):
