@@ -63,7 +63,8 @@ def setting(known: Option, value: str, default: str, able: Sequence[str] = ()) -
     able = [*known.listed, *able]
     bounded = any(limit is not None for limit in (known.minimum, known.above, known.maximum, known.below))
     limits = f"; it is one of {', '.join(able)}" if able else f"; it {known.range('the value')}" if bounded else ""
-    return f"{known.help[:1].upper()}{known.help[1:]}. {now}{meant}; the default is {default or 'empty'}{limits}."
+    about = known.help.rstrip(".")
+    return f"{about[:1].upper()}{about[1:]}. {now}{meant}; the default is {default or 'empty'}{limits}."
 
 
 def seen(found: Iterable[Hint], text: str) -> list[Hint]:
