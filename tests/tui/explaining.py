@@ -12,7 +12,7 @@ from tui.app import LabApp
 from tui.hints import Hint
 
 SIZES = [(120, 40), (80, 24)]
-NUMBER = re.compile(r"(?<![A-Za-z\d])\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[+-]?\d+)?")
+NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 AXES = {
     r"(?m)^[│ ]*[\d.,]+[kM]? ┤": "a tick of the vertical axis",
     r"(?m)^[│ ]*└[┬─┴┘ │]*\n[│ ]*[\d.,kMe+ ]+[│ ]*$": "ticks of the horizontal axis",

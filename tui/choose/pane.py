@@ -14,7 +14,7 @@ from checkpoints.run import Run
 from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
 from engine.runs.worker import Task
-from tui.choose import own
+from tui.choose import hints, own
 from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
 from tui.choose.own import Answered, Own
@@ -26,6 +26,7 @@ from tui.follow.comparison import ComparePane
 from tui.follow.folding import Folded
 from tui.pane import bindings
 from tui.text import safe
+from tui.widgets.styled import share
 
 MANY = 500  # judgements that are not put in order on the event loop
 
@@ -36,7 +37,7 @@ class ChoosePane(ComparePane):
     PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
     FIRST = "overview"
-    WORDS = WORDS
+    WORDS, HINTS = WORDS, hints.VIEWS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
     TYPED = {"ch-question": "type your own question", "ch-choices": "*correct choice | another | a third"}
     TYPING = "own"
@@ -51,12 +52,8 @@ class ChoosePane(ComparePane):
         ),
         (
             "Controls",
-            "Hidden: the same method without the question; ▲ marks a method that is no better with the question and "
-            "may not use it at all. Shuffled: the choices in another order; the accuracy should not change. Position: "
-            "how often each position is chosen and how often it is correct. By margin: accuracy should increase with "
-            "the lead. Seeds: number of trainings averaged and the standard deviation of their accuracies. *: "
-            "partial, not all questions were evaluated. Intervals are 95%. F7 stops zero-shot early and keeps its "
-            "results so far.\n",
+            "Hidden is the same method without the question, shuffled with the choices in another order. * marks the "
+            "figures of some of the questions: F7 stops zero-shot early and keeps its results so far.\n",
         ),
         (
             "Your own question",
@@ -153,6 +150,10 @@ class ChoosePane(ComparePane):
         if self.view_state.view == "items":
             return questions(self.story, self._listed, self.items, self.method, self.view_state, width, height)
         return overview(self.story, self.method, self.view_state, width, height)
+
+    def known(self) -> dict[str, str]:
+        chance = self.story.methods.get("chance")
+        return super().known() | {"chance": share(chance.accuracy if chance is not None else None)}
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

@@ -94,8 +94,8 @@ def differences(story: ClassifyStory, findings: Findings | None, chosen: str, wi
     head = Text.assemble((f"{NAMES.get(chosen, chosen)} against", TITLE), (f"  {told}", MUTED))
     columns = (
         Column("", 15, lambda pair: NAMES.get(pair[0].name, pair[0].name), left=True),
-        Column("", 8, lambda pair: f"{pair[1].better:,}:{pair[1].worse:,}"),
-        Column("", 11, lambda pair: p_value(pair[1].p)),
+        Column("against", 8, lambda pair: f"{pair[1].better:,}:{pair[1].worse:,}"),
+        Column("(Holm)", 11, lambda pair: p_value(pair[1].p)),
         Column("", 0, lambda pair: f" {_outcome(pair[1])}", left=True),
     )
     return [*wrap(head, width), *LineTable(columns, width).rows(pairs, -1, len(pairs))] if pairs else []

@@ -128,7 +128,7 @@ def _texts(
     def confidence(row: int) -> tuple[str, str]:
         return f"{results.probabilities[method][row][state.predicted]:.0%}", BRIGHT if row == chosen else MUTED
 
-    columns = (Column("", 5, confidence), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
+    columns = (Column("confident", 5, confidence), Column("", 0, lambda row: f" {results.texts[row][:300]}", left=True))
     table = LineTable(columns, inside, painted=state.reading)
     order = f"{'least' if same else 'most'} confident first"
     high = height - len(below)

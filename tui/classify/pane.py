@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from textual.strip import Strip
@@ -10,7 +11,7 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
 from engine.runs.worker import Task
-from tui.classify import figures, map, pages, sentence
+from tui.classify import figures, hints, map, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.overview import overview
 from tui.classify.runs import Classifications, Findings
@@ -21,7 +22,9 @@ from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
 from tui.follow.folding import Folded
 from tui.follow.scatter import Mapped, walk
+from tui.hints import Hint
 from tui.pane import bindings
+from tui.widgets.lines import Lines
 from tui.widgets.styled import message
 
 
@@ -31,7 +34,7 @@ class ClassifyPane(ComparePane):
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
     FIRST = "overview"
-    WORDS = WORDS
+    WORDS, HINTS = WORDS, hints.VIEWS
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to classify"}
     TYPING = "sentence"
@@ -40,9 +43,7 @@ class ClassifyPane(ComparePane):
         (
             "What is compared",
             "The majority class and TF-IDF with logistic regression are the baselines. Logistic regression and MLP are "
-            "trained on features of a frozen encoder; fine-tuning trains the whole encoder. Intervals are 95%. "
-            "McNemar's test shows whether two methods differ by more than chance; it uses the rows that only one of "
-            "them classifies correctly. Calibration error is the mean difference between confidence and accuracy.\n",
+            "trained on features of a frozen encoder; fine-tuning trains the whole encoder.\n",
         ),
         (
             "Errors",
@@ -155,6 +156,16 @@ class ClassifyPane(ComparePane):
         if state.view == "classes":
             return pages.classes(known.report, method, state, width, height)
         return figures.calibration(known.report, method, width, height)
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        found, method = super().explain(view), self.story.methods.get(self.method)
+        if view is self.board and self.view_state.view == "matrix" and method is not None and method.report is not None:
+            return [*found, *hints.matrix(method.report, view.plain)]
+        return found
+
+    def known(self) -> dict[str, str]:
+        classes = len(self.story.data.classes) if self.story.data is not None else 0
+        return super().known() | {"uniform": f"{math.log(max(1, classes)):.3f}"}
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -17,12 +17,14 @@ from checkpoints.run import Run
 from engine.runs.events import Event, Notice
 from engine.runs.worker import Task
 from tui.background import Opened
-from tui.follow import headline
+from tui.follow import headline, hints
 from tui.follow.comparison_form import CompareForm
 from tui.follow.pane import Board, FollowPane
 from tui.follow.task_runs import TaskRuns
+from tui.hints import Hint, Row
 from tui.text import safe
 from tui.widgets.field import Field
+from tui.widgets.line_table import recording
 from tui.widgets.lines import Lines
 from tui.widgets.styled import message
 from tui.widgets.styles import style_sheet
@@ -39,6 +41,8 @@ class ComparePane(FollowPane):
     FIRST: ClassVar[str]
     """the view that is shown first"""
     WORDS: ClassVar[headline.Words]
+    HINTS: ClassVar[Mapping[str, Sequence[Row]]]
+    """what explains the figures of each view"""
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions beside ``back`` that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
@@ -207,6 +211,19 @@ class ComparePane(FollowPane):
     def draw_tabs(self, width: int) -> Strip:
         """The views with their keys."""
         return headline.tabs(self.WORDS, self.view_state.view, width, *self.turned())
+
+    def explain(self, view: Lines) -> Sequence[Hint]:
+        told, text = self.known(), view.plain
+        if view is not self.board:
+            return hints.of_view(hints.AROUND, (), text, told)
+        with recording() as rows:
+            self._view_or_error(*view.size)
+        found = hints.of_view(self.HINTS.get(self.view_state.view, ()), rows, text, told)
+        return [*found, *hints.sentences(self.story, self.WORDS.methods, self.method, text)]
+
+    def known(self) -> dict[str, str]:
+        """What hints say beside the figures that they are of."""
+        return hints.known(self.story, self.WORDS.methods, self.method)
 
     def _view_or_error(self, width: int, height: int) -> list[Strip]:
         """The view, or that it cannot be drawn: a damaged file may hold anything in the place of any figure."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, ClassVar, TypeVar
@@ -21,7 +21,9 @@ from engine.runs.messages import Stopped
 from engine.runs.spec import Problem
 from engine.runs.tasks import BUNDLED
 from tui import units
+from tui.follow import hints
 from tui.follow.form import Form
+from tui.hints import Hint
 from tui.text import safe
 
 REST = 0.4  # seconds that typing rests before the data are looked at
@@ -162,6 +164,9 @@ class CompareForm(Form):
 
     def facts(self) -> ComposeResult:
         yield Static(classes="seen")
+
+    def facts_hints(self) -> Sequence[Hint]:
+        return hints.beside_form(self.seen.facts().plain, self.seen.source, (*self.seen.checks, *self.seen.repairs))
 
     def on_mount(self) -> None:
         self._look_soon(0.05)

@@ -20,7 +20,7 @@ from tui.follow.exporting import write
 from tui.follow.folding import Folded
 from tui.follow.scatter import Mapped, walk
 from tui.pane import bindings
-from tui.retrieve import columns, map, searching
+from tui.retrieve import columns, hints, map, searching
 from tui.retrieve.figures import batch, figures, gain_lines
 from tui.retrieve.form import RetrieveForm
 from tui.retrieve.runs import Gain, Gains, Retrievals
@@ -41,7 +41,7 @@ class RetrievePane(ComparePane):
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
-    WORDS = WORDS
+    WORDS, HINTS = WORDS, hints.VIEWS
     TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
     TYPED = {"re-query": "type a query (/ focuses this box)"}
@@ -57,8 +57,7 @@ class RetrievePane(ComparePane):
         (
             "Gains",
             "Judged queries from the largest gain of one method over another to the largest loss. Enter, or ] and [, "
-            "show a query in the columns. The interval is from a paired bootstrap over queries, p from a paired test; "
-            "with p ≥ 0.05 the difference could be chance.\n",
+            "show a query in the columns.\n",
         ),
         (
             "Training",
