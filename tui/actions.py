@@ -274,6 +274,7 @@ ACTIONS: list[Action] = [
     Action(
         "quick", ("f",), "Quick", "Change to the quick lab with smaller runs, or back to the full one.", "lab", True
     ),
+    Action("glossary", ("g",), "Glossary", "The terms of the field, what each means here, and a source.", "lab"),
     Action("step(-1)", ("up", "k"), "Up", "Previous step.", "lab"),
     Action("step(1)", ("down", "j"), "Down", "Next step.", "lab"),
     Action("exercise(-1)", ("left",), "Left", "First step of the previous exercise.", "lab"),

@@ -6,13 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from stage import shown, shows
+from stage import shown, shows, until
 
 import tui
 from engine.lab.glossary import TERMS, page
 from tui.app import LabApp
 from tui.hints import definition
-from tui.widgets.dialogs import glossary_page
+from tui.lab.pane import LabPane
 
 KINDS = {"Hint", "Row", "Line", "Others"}
 
@@ -39,9 +39,10 @@ def test_every_term_of_a_hint_is_in_the_glossary() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_glossary_can_be_read_to_its_end(size: tuple[int, int]) -> None:
-    app = LabApp()
+    app = LabApp(pane="lab")
     async with app.run_test(size=size) as pilot:
-        app.push_screen(glossary_page())
+        await until(pilot, lambda: app.query(LabPane) and app.query_one(LabPane).lab is not None)
+        await pilot.press("g")
         await shows(pilot, "accuracy", page()[0].source[:20])
         await pilot.press("end")
         await shows(pilot, page()[-1].name)

@@ -92,17 +92,18 @@ def beside_form(text: str, source: str, checks: Sequence[str]) -> list[Hint]:
 
 
 def _sentences(name: str, said: Iterable[str], meaning: str, text: str) -> list[Hint]:
-    shown = tuple(figure for figure in _figures(*said) if figure in text)
+    shown = tuple(figure for figure in figures_of(*said) if figure in text)
     return [Hint(name, shown, meaning)] if shown else []
 
 
-def _figures(*texts: str) -> list[str]:
+def figures_of(*texts: str) -> list[str]:
+    """The figures in texts, with sign and ``%``, each once."""
     return list(dict.fromkeys(figure for text in texts for figure in _SHOWN.findall(text)))
 
 
 def _hint(row: Row, name: str, shown: Iterable[str], values: Mapping[str, str]) -> Hint:
     text = f"{row.figure.format_map(values)} {row.meaning.format_map(values)}"
-    return Hint(name, tuple(_figures(*shown, name)), text.strip(), row.term)
+    return Hint(name, tuple(figures_of(*shown, name)), text.strip(), row.term)
 
 
 def _column(row: Row, own: set[str], drawn: Sequence[Drawn], text: str, values: Mapping[str, str]) -> Hint | None:
@@ -110,14 +111,14 @@ def _column(row: Row, own: set[str], drawn: Sequence[Drawn], text: str, values: 
         return title.strip() not in own if isinstance(row, Others) else title.strip() == row.name
 
     cells = [(one, title, one.cells[title]) for one in drawn for title in one.titles if explains(title)]
-    cells = [cell for cell in cells if _figures(cell[2])]
+    cells = [cell for cell in cells if figures_of(cell[2])]
     if isinstance(row, Line) or not cells:
         return None
     here, title, value = next((cell for cell in cells if cell[0].here), cells[0])
     told = {"row": next(iter(here.cells.values())), "title": title, "value": value}
     others = {re.sub(r"[^\w %@/-]", "", name).strip(): cell or MISSING for name, cell in here.cells.items()}
     plain = {name: " ".join(_MARKS.sub("", one).split()) for name, one in {**others, **told}.items()}
-    shown = _figures(*(part for _, title, cell in cells for part in (title, cell)))
+    shown = figures_of(*(part for _, title, cell in cells for part in (title, cell)))
     return _hint(row, row.name, [figure for figure in shown if figure in text], _Values({**values, **plain}))
 
 

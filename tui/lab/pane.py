@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from checkpoints.store import CheckpointError
@@ -22,11 +23,13 @@ from engine.runs.spec import BadSpec
 from tui.background import BackgroundTasks, FileWriter
 from tui.follow import last_values
 from tui.follow.exporting import write
-from tui.lab import doing, views
+from tui.hints import Hint
+from tui.lab import doing, hints, views
 from tui.lab.form import SettingsForm
 from tui.lab.views import Shown
 from tui.lab.writing import Guessing, Writing
 from tui.pane import Pane, UseRun, bindings
+from tui.widgets import dialogs
 from tui.widgets.lines import FocusLines, Lines
 from tui.widgets.styled import progress_text
 from tui.widgets.styles import style_sheet
@@ -53,6 +56,9 @@ class LabView(FocusLines):
             made, top = views.draw(self.shown, *self.size, active=self.has_focus)
             self.shown = replace(self.shown, top=top)
             self.set_strips(made)
+
+    def hints(self) -> Sequence[Hint]:
+        return hints.of_lab(self.shown, self.plain)
 
     def follow(self) -> None:
         """Scroll until the selected step is in sight."""
@@ -133,6 +139,9 @@ class LabPane(Pane):
     @property
     def busy(self) -> bool:
         return bool(self.background.kind)
+
+    def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
+        return super().hinted() if self.showing_lab else self.form.hinted()
 
     # -- what has been done ------------------------------------------------------------------------------------------
 
@@ -343,6 +352,9 @@ class LabPane(Pane):
         if (lab := self.lab) is not None:
             about = "A folder for lab.md, lab.html and their pictures."
             await write(self, "the report", about, "lab", partial(doing.write_report, lab))
+
+    def action_glossary(self) -> None:
+        self.app.push_screen(dialogs.glossary_page())
 
     def action_settings(self) -> None:
         """The form with the data and models, and back from it."""

@@ -1,0 +1,85 @@
+"""What F1 explains in the Lab: how far it is, what decides its claims, and the terms of the selected step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tui.follow.hints import Line, figures_of, of_view
+from tui.hints import Hint
+from tui.lab.views import Shown
+
+if TYPE_CHECKING:
+    from engine.lab.exercise import Outcome
+
+LINES = (
+    Line(
+        "lab",
+        "{done} of the {all} steps of the lab are done.",
+        "The time for the others, {left}, is estimated from the speed of this machine and of what has run here.",
+        pattern="{done} of {all}(?: · about {left:time} left)? ─",
+    ),
+    Line(
+        "lab",
+        "Of the steps of exercise {number}, {done} of {all} are done.",
+        "A step is done when its results or your sentences are on the disk.",
+        pattern=r"[○●✓✗] {number:words} (?P<title>\S.*?) {done}/{all}",
+    ),
+    Line("lab", "The exercises are {number} and those after it.", "←→ go to the others.", pattern="[○●✓✗] {number} "),
+    Line(
+        "step", "Step {place} of {all} of this exercise is selected.", "↑↓ select another.", "", "step {place} of {all}"
+    ),
+    Line(
+        "guess",
+        "For “{text}” you guessed {guess} tokens, and the tokenizer makes {tokens} of it.",
+        "After the mark stand their ids.",
+        "token",
+        r"“{text:words}” {guess}(?: {tokens} [✓✗] (?P<ids>\d[\d ]*))?",
+    ),
+)
+DECIDED: Mapping[Outcome, str] = {
+    "holds": "These figures of your own results decide for the claim.",
+    "does not hold": "These figures of your own results decide against the claim.",
+    "could be chance": "An interval contains the limit, or a p is 0.05 or more, so the claim stays open.",
+    "not tested": "The sentence says what is missing.",
+}
+
+
+def of_lab(shown: Shown, text: str) -> list[Hint]:
+    """Of the list and the selected exercise; ``text`` is what is drawn."""
+    found = of_view(LINES, (), text, {})
+    if shown.lab is None:
+        return found
+    exercise, here = shown.here
+    name: str
+    for step in sorted(exercise.steps, key=lambda step: step is not here):  # of equal outcomes the selected one first
+        known = shown.found(step)
+        if known is not None and (verdict := known.verdict) is not None:
+            name, figures = verdict.outcome, verdict.why
+            said = f"{step.title}: {figures.rstrip('.')}. {DECIDED[verdict.outcome]}"
+        elif known is not None and known.result:
+            name, figures = step.title, known.result
+            said = f"{step.title}: {figures.rstrip('.')}. This is read from the results on the disk."
+        else:
+            continue
+        name = name if name in text else exercise.title  # the row of a step may be scrolled away
+        found.append(Hint(name, _drawn(figures, text), said))
+    if here.claim is not None:
+        about = "The claim is tested on your own results, whatever the course found."
+        found.append(Hint("Claim", _drawn(here.claim.text, text), about))
+        about = "This is what the author of the course's notebook found, on the data set that is named or with GPT-2."
+        found.append(Hint("The course found", _drawn(here.claim.notebook, text), about))
+    return found + _terms(f"{here.text} {here.claim.text if here.claim is not None else ''}")
+
+
+def _drawn(said: str, text: str) -> tuple[str, ...]:
+    return tuple(figure for figure in figures_of(said) if figure in text)
+
+
+def _terms(text: str) -> list[Hint]:
+    """Definitions of the terms in a text."""
+    from engine.lab.glossary import TERMS
+
+    named = (term for term in TERMS.values() if re.search(rf"(?<!\w){re.escape(term.name)}(?!\w)", text))
+    return [Hint(term.name, (), term.definition) for term in named]
