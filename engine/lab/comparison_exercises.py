@@ -142,7 +142,7 @@ _QUESTIONS = Work(
     "choose",
     "Rank the choices",
     roles={"data": "questions", "model": "model", **_ENCODER},
-    fields={"methods": ("zero-shot", "margin", "cross-entropy"), "limit": 2000},
+    fields={"methods": ("zero-shot", "margin", "cross-entropy"), "limit": 1000},
     quick={"limit": 300},
 )
 _QUESTIONS_HUB = _DATA_HUB.format("tau/commonsense_qa")
