@@ -178,10 +178,15 @@ def comparison(found: Comparison) -> Section:
             )
             for name, one in found.controls.items()
         ]
-        lines += [*table(("control", "accuracy", "95% interval", "judged", "p of the difference"), rows), ""]
+        lines += [*table(("control", "accuracy", "95% interval", "judged", "p, with the question shown"), rows), ""]
     if found.labels:
         lines += [*table(("class", "training rows"), zip(map(code, found.labels), found.counts, strict=False)), ""]
-    pairs = [pair for number, pair in enumerate(found.pairs) if pair[::-1] not in [*found.pairs][:number]]
+    pairs = [
+        (one, two)
+        for number, (one, two) in enumerate(found.pairs)
+        if (two, one) not in [*found.pairs][:number]
+        and one.split(": ")[0] != two.split(": ")[0]  # those of one run are among its own pairs
+    ]
     if pairs:
         rows = [
             (code(one), code(two), f"{test.mean:+.4f}", [test.low, test.high], p(test.p))

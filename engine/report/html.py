@@ -22,8 +22,7 @@ th, td { border-bottom: 1px solid var(--border); padding: .35em .8em .35em 0; te
 td { font-variant-numeric: tabular-nums } th { color: var(--muted); font-weight: 600 }
 code, pre { font-family: ui-monospace, monospace; font-size: .92em; background: var(--code); border-radius: 4px }
 code { padding: .1em .3em } td code { white-space: pre-wrap; overflow-wrap: anywhere } pre code { padding: 0 }
-pre { padding: .8em 1em; white-space: pre-wrap; overflow-wrap: anywhere; overflow-x: auto }
-@media screen { pre code.language-bash { white-space: pre } }
+pre { padding: .8em 1em; white-space: pre-wrap; overflow-wrap: anywhere }
 blockquote { margin: 1em 0; padding: .1em 1em; border-left: 4px solid var(--border) }
 img { max-width: 100%; height: auto; margin: .5em 0 }
 """

@@ -123,6 +123,7 @@ def results() -> Results:
         "chance": Method("questions", "chance", "accuracy", 0.1875, 0.125, 0.25, 8),
     }
     pairs = {("weighted: lr", "emotion: lr"): PAIR, ("margin", "odd"): PAIR, ("emotion: lr", "weighted: lr"): PAIR}
+    pairs |= {("weighted: lr", "weighted: mlp"): PAIR}  # tested among the methods of its own run already
     questions = Comparison("questions", "choose", "own", "", False, None, {}, pairs, (), (), controls, {"margin": 0.04})
     questions = replace(questions, notices=(HOSTILE,))
     losses = ((0, 4.0), (20, 2.25), (30, 2.5))
@@ -230,6 +231,7 @@ def test_every_figure_text_and_outcome_is_in_the_page(lab: Lab, tmp_path: Path) 
     ):
         assert row in rows
     assert any(row[-3:] == ["+0.2500", "0.1250 to 0.3750", "0.062"] for row in rows)
+    assert [row[:2] for row in rows if "weighted: lr" in row] == [["weighted: lr", "emotion: lr"]]
     low, high = stats.t.interval(0.95, 2, 0.875 / 3, stats.sem(RUNGS[1].repetition))
     assert low < 0 < high < 1  # of a share
     assert any(row[:4] == ["temperature 0.7", "3", "0.2917", f"0.0000 to {high:.4f}"] for row in rows)
