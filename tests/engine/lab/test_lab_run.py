@@ -19,11 +19,11 @@ from workbench import PROJECT, only
 
 from checkpoints import home, trash
 from checkpoints import run as runs
-from engine.lab import progress, record, tokens
+from engine.lab import progress, record, temperatures, tokens
 from engine.lab import run as lab
 from engine.lab.exercise import Exercise, Step, Work
 from engine.lab.record import Settings
-from engine.lab.results import Tokenized, Tokens, Verse
+from engine.lab.results import Rung, Temperatures, Tokenized, Tokens, Verse
 from engine.runs import owner
 from engine.runs.events import ContenderDone, Event, Finished, LabStep, SampleText, Started
 from engine.runs.events import Step as TrainingStep
@@ -218,6 +218,29 @@ def test_tokens_are_measured_once_and_again_for_other_texts(monkeypatch: pytest.
     record.save_own_texts(["mine"])  # which is not among those that were measured
     do(table)
     assert asked == [(), ("mine",)]
+
+
+def test_a_ladder_is_a_part_of_the_temperatures_where_both_are_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def measure(model: str, control: Control, *, seeds: int, length: int) -> Iterator[Event]:
+        asked.append((model, seeds, length))
+        yield from ()
+        rung = Rung("temperature 1", 1.0, tuple(range(seeds)), ("",) * seeds, (0.0,) * seeds, (), ())
+        return Temperatures("gpt2", "", "", length, (rung,))
+
+    monkeypatch.setattr(temperatures, "measure", measure)
+    ladder = Work("ladder", "ladder", "generate", "", roles={"model": "model"})
+    many = replace(ladder, name="t", task="temperatures", fields={"seeds": 8, "length": 60}, quick={"seeds": 2})
+    steps = (Step("2.2 l", "", "", "work", "ladder"), Step("2.2 t", "", "", "work", "t"))
+    table = (Exercise("2.2", "", "", (ladder, many), steps, ""),)
+    assert states(do(table))[-2:] == [("2.2 l", "done", ""), ("2.2 t", "done", "")]
+    assert asked == [("auto", 2, 60)]
+    do(table, quick=False)  # two seeds are too few, the ladder has enough
+    assert asked[1:] == [("auto", 8, 60)]
+    record.save_settings(replace(record.settings(), model="smollm2"))
+    do((replace(table[0], works=(ladder,), steps=steps[:1]),))
+    assert asked[2:] == [("smollm2", 1, lab.LENGTH)]
 
 
 def test_verse_is_measured_once_the_training_is_done_and_not_stored_when_it_is_stopped() -> None:
