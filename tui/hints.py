@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,7 +72,6 @@ def seen(found: Iterable[Hint], text: str) -> list[Hint]:
 
 def definition(term: str) -> str:
     """What the glossary says about a term, and its source; empty for one that it does not have."""
-    with suppress(ImportError, KeyError):
-        known = import_module("engine.lab.glossary").TERMS[term]
-        return f"{known.definition} ({known.source})"
-    return ""
+    from engine.lab.glossary import TERMS  # reads a file, when it is first wanted
+
+    return f"{TERMS[term].definition} ({TERMS[term].source})" if term in TERMS else ""

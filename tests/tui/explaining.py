@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.widget import Widget
 
+from engine.lab.glossary import TERMS
 from tui.app import LabApp
 from tui.hints import Hint
 
@@ -48,6 +49,8 @@ def unexplained(app: LabApp, allowed: Mapping[str, str] | None = None, where: An
             wrong += [
                 f"{widget.id}: {hint.name}: {one!r} is not drawn" for one in hint.shown if _line(one) not in _line(text)
             ]
+            if hint.term and hint.term not in TERMS:
+                wrong.append(f"{widget.id}: {hint.name}: {hint.term!r} is not in the glossary")
             if len(re.findall(r"[.:;](?= |$)", hint.text)) < 1 or "{" in hint.text:
                 wrong.append(f"{widget.id}: {hint.name}: {hint.text!r} is no sentence")
         for pattern in {**AXES, **(allowed or {})}:

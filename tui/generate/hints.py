@@ -27,7 +27,6 @@ HEAD = (
         "bytes",
         "The parameters take {bytes} as {precision}.",
         "For each token that is decoded alone, all of them are read from memory once.",
-        "precision",
     ),
     Row(
         "context",
@@ -47,7 +46,7 @@ TOKEN = (
         "p",
         "The model gives this token a probability of {p}, before temperature and cuts.",
         "That is a surprisal of {surprise}: its negative logarithm.",
-        "surprisal",
+        "surprise",
     ),
     Row(
         "rank",
@@ -133,7 +132,7 @@ def legend(tree: TokenTree) -> list[Hint]:
     told = ", ".join(f"{name}: {count:,}" for name, count in zip(LEVELS, counts, strict=True))
     text = f"The stronger the background, the less probable the token under the model; tokens of this text with {told}."
     return [
-        Hint("surprise", LEVELS, f"{text} A surprising token may be an error of the text or of the model.", "surprisal")
+        Hint("surprise", LEVELS, f"{text} A surprising token may be an error of the text or of the model.", "surprise")
     ]
 
 

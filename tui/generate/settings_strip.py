@@ -34,7 +34,6 @@ NAMES = {
     "min_p": "min-p",
     "repetition_penalty": "repetition",
     "max_new_tokens": "new",
-    "seed": "seed",
 }
 TERMS = {
     "greedy": "greedy",
@@ -43,7 +42,6 @@ TERMS = {
     "top_p": "top-p",
     "min_p": "min-p",
     "repetition_penalty": "repetition penalty",
-    "seed": "seed",
 }
 """of the glossary"""
 OFF: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -230,7 +228,7 @@ class SettingsStrip(FocusLines):
             )
             for name in names
         ]
-        return [*found, *[Hint(CHAT, (self._chat,), CHATS.get(self._chat, ""), "chat template")] * bool(self._chat)]
+        return [*found, *[Hint(CHAT, (self._chat,), CHATS.get(self._chat, ""))] * bool(self._chat)]
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

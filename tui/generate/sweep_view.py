@@ -33,7 +33,7 @@ ABOUT = (
     (
         "Different pairs of neighbouring tokens as a share of all pairs",
         "1 says that no pair occurs twice; repetition lowers it.",
-        "distinct-n",
+        "distinct-2",
     ),
     (
         "Mean log-probability of the tokens under the model, in nats",

@@ -41,7 +41,7 @@ COLUMNS = {
     "p (Holm)": (
         "Probability of at least such a difference if both methods were equally good",
         "It is corrected for the number of pairs; from 0.05 on the difference could be chance.",
-        "Holm correction",
+        "Holm",
     ),
 }
 """what a column holds, what that means, and a term of the glossary, by its head without the place of the cursor"""

@@ -31,7 +31,7 @@ def plot(shown: Sequence[views.Losses]) -> list[Hint]:
     for name, (step, loss) in bests.items():
         apart = f"{loss - lowest:.4f} nats above the lowest of the plot" if loss > lowest else "the lowest of the plot"
         text = f"The lowest validation loss of {name} is {units.loss(loss)} nats, at step {step:,}. It is {apart}."
-        found.append(Hint(safe(name, lines=False), (units.loss(loss),), text, "validation split"))
+        found.append(Hint(safe(name, lines=False), (units.loss(loss),), text, "validation"))
     return found
 
 
@@ -39,9 +39,9 @@ def about(summary: Summary) -> list[Hint]:
     """Of the lines about a run."""
     if summary.why:
         return []
-    told = dict(views.facts(summary, len(summary.path) + 100))
-    best = Hint("best", (told["best"],), about_best(summary), "validation split")
-    told["on disk"] = told["on disk"].removesuffix(safe(summary.path, lines=False)).removesuffix(" in ")
+    told = dict(views.facts(summary))
+    best = Hint("best", (told["best"],), about_best(summary), "validation")
+    told["on disk"] = told["on disk"].removesuffix(" in ")
     return [best, *hints(ABOUT, told)]
 
 
@@ -50,4 +50,4 @@ def differences(first: Summary, second: Summary) -> list[Hint]:
     found = views.differences(first, second)
     text = "A setting that differs stands with both values, from the first to the second. "
     text += "A difference of one run each may be chance: runs with other seeds tell how much."
-    return [Hint("differs", tuple(found), text, "seed")] if found else []
+    return [Hint("differs", tuple(found), text, "chance")] if found else []

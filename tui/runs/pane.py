@@ -177,7 +177,7 @@ class RunsPane(Pane):
         if view is not self.table:
             return hints.plot(self._losses)
         text = f"{self._count} are listed, with {self._stored} on the disk. / filters them, s sorts them."
-        return [*view.hints(), Hint(self._count, (self._count, self._stored), text, "run")]
+        return [*view.hints(), Hint(self._count, (self._count, self._stored), text)]
 
     def hinted(self) -> list[tuple[Widget, Sequence[Hint]]]:
         marked, here = self._marked_runs(), self.selected

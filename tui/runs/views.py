@@ -76,9 +76,8 @@ def disk(size: int) -> str:
     return "< 1 MiB" if size < 2**20 else units.size(size) if size >= 2**30 else f"{size >> 20:,} MiB"
 
 
-def facts(summary: Summary, width: int) -> list[tuple[str, str]]:
-    """Best figure, model, place and owner of a run; a place that is longer than ``width`` cells loses its beginning."""
-    path = safe(summary.path, lines=False)
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """Best figure, model, what is on the disk, and the owner of a run."""
     best = f"{units.loss(summary.best_val_loss)} nats"
     if summary.best_val_loss is not None:
         best += f", {summary.best_val_loss / math.log(2):.4f} bits per character"
@@ -105,7 +104,7 @@ def facts(summary: Summary, width: int) -> list[tuple[str, str]]:
     found = [
         ("best", best + at),
         ("model", model),
-        ("on disk", kept + cut_start(path, width - 9 - len(kept))),
+        ("on disk", kept),
         ("owner", f"process {summary.owner}" if summary.owner else resumed),
         *[("note", note)] * bool(note),
     ]
@@ -113,13 +112,14 @@ def facts(summary: Summary, width: int) -> list[tuple[str, str]]:
 
 
 def about(summary: Summary, width: int) -> Text:
-    """The facts of a run, or why it cannot be read."""
+    """The facts of a run, with its place, or why it cannot be read."""
+    text, path = Text(), safe(summary.path, lines=False)
     if summary.why:
         why = Text(f"unreadable: {safe(summary.why, lines=False)}")
-        return Text("\n").join([*wrap(why, width)[:3], Text(cut_start(safe(summary.path, lines=False), width), MUTED)])
-    text = Text()
-    for name, told in facts(summary, width):
-        text.append(f"{name:<9}", MUTED).append(told + "\n")
+        return Text("\n").join([*wrap(why, width)[:3], Text(cut_start(path, width), MUTED)])
+    for name, told in facts(summary):
+        place = cut_start(path, width - 9 - len(told)) if name == "on disk" else ""
+        text.append(f"{name:<9}", MUTED).append(f"{told}{place}\n")
     return text
 
 

@@ -14,18 +14,18 @@ COUNTS = {
     "ch/tok": (
         "Characters per token",
         "The more, the better the vocabulary fits the text.",
-        "tokens per character",
+        "token",
     ),
-    "unk": ("Unknown tokens", "What they stand for is lost to the model.", "unknown token"),
+    "unk": ("Unknown tokens", "What they stand for is lost to the model.", "vocabulary"),
     "split": (
         "Characters that are split over several tokens",
         "Byte-level vocabularies do that with characters that were rare where they were trained.",
-        "byte-level BPE",
+        "BPE",
     ),
     "ref": (
         "Tokens per character, divided by those of the reference text",
         "Above ×1.00 this text costs more tokens than the reference of the same length.",
-        "tokens per character",
+        "token",
     ),
 }
 CARD = {
@@ -37,24 +37,22 @@ CARD = {
     "span": (
         "In the text the token stands at {shown}, counted from 0, without the end.",
         "Characters are code points; bytes are of UTF-8, which takes 1 to 4 for each.",
-        "UTF-8",
     ),
     "bytes": (
         "The bytes of the token in hexadecimal are {shown}.",
         "Byte-level vocabularies are made of them.",
-        "UTF-8",
     ),
     "merges": (
         "BPE joins the bytes to the token by these merges: {shown}.",
         "The number after # is the rank: merges of low rank were learned first, from the most frequent pairs.",
-        "byte-pair encoding",
+        "BPE",
     ),
     "path": (
         "WordPiece has looked for the word's longest beginnings: {shown}.",
         "✗ are not in the vocabulary; ✓ is the longest that is, and the rest of the word begins with ##.",
         "WordPiece",
     ),
-    "text": ("The token stands for {shown}.", "U+ is the number of a character in Unicode.", "code point"),
+    "text": ("The token stands for {shown}.", "U+ is the number of a character in Unicode.", "token"),
     "corpus": (
         "The token occurs {shown} of its tokens.",
         "What is rare in training text has a vector that was seldom trained.",
@@ -89,7 +87,7 @@ def counts(tokenizers: TokenizerList) -> list[Hint]:
     sizes = token_details.size_of(tokenizers)
     each = f"{first.bytes / first.characters:.2f}" if first.characters else MISSING
     told = f"The text has {sizes}. A character takes {each} bytes of UTF-8 on average."
-    return [*found, Hint("characters", (sizes,), told, "UTF-8")]
+    return [*found, Hint("characters", (sizes,), told)]
 
 
 def card(tokenizers: TokenizerList, token: Token | None, width: int, height: int) -> list[Hint]:
@@ -106,9 +104,9 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int, height: int
     made = [Hint(title, (title,), told, "token")]
     for label, lines in found.items():
         if label in CARD:
-            what, meaning, term = CARD[label]
+            what, meaning, *term = CARD[label]
             told = what.replace("{shown}", " ".join(lines))
-            made.append(Hint(label, tuple(lines), f"{told} {meaning}", term))
+            made.append(Hint(label, tuple(lines), f"{told} {meaning}", *term))
     return made
 
 
@@ -116,7 +114,7 @@ def tensor(label: str, line: str, width: int) -> list[Hint]:
     """Of the tensor below the rows."""
     drawn = token_details.tensor_text(label, line, width)
     told = f'With return_tensors="pt" the tokenizer returns {drawn}. Its shape is (texts, tokens), here with one text.'
-    return [Hint(label, (drawn,), told, "tensor")] if line else []
+    return [Hint(label, (drawn,), told)] if line else []
 
 
 def rows(tokenizers: TokenizerList, token: Token | None, ids: bool) -> list[Hint]:
@@ -139,4 +137,4 @@ def text(buffer: Buffer) -> list[Hint]:
     """Of the title of the editor."""
     title = token_details.title(buffer)
     told = f"The caret is in {title.removeprefix('text, ')}, at character {buffer.caret:,} of {len(buffer.text):,}."
-    return [Hint("text", (title,), f"{told} What is typed is tokenized at once.", "tokenization")]
+    return [Hint("text", (title,), f"{told} What is typed is tokenized at once.", "token")]
