@@ -163,7 +163,7 @@ class CompareScreen(Dialog[None]):
             made.dots([(one.x, one.loss) for one in story.train], MUTED)
         views.draw(made, [story.validation for story in compared.stories])
         smooth = f", training loss smoothed {self._smoothing}" if self._smoothing else ", dots: training loss"
-        said = f" validation loss, nats per character, by {LABELS[self._axis]}{smooth}{', log' * self._log}"
+        said = f" validation loss, nats/character, by {LABELS[self._axis]}{smooth}{', log' * self._log}"
         return [*made.lines(), *message(said, width, 1)][:height]
 
 
