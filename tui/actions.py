@@ -78,7 +78,9 @@ def key_name(key: str) -> str:
 
 
 ACTIONS: list[Action] = [
-    Action("help", ("f1", "question_mark"), "Help", "Keys, what the screen shows, where runs are stored.", shown=True),
+    Action(
+        "help", ("f1", "question_mark"), "Help", "The figures on the screen with their numbers; all keys.", shown=True
+    ),
     Action(
         "start",
         ("f5",),

@@ -46,9 +46,10 @@ def unexplained(app: LabApp, allowed: Mapping[str, str] | None = None, where: An
     for widget, found in panels.items():
         text = drawn(widget)
         for hint in found:
-            wrong += [
-                f"{widget.id}: {hint.name}: {one!r} is not drawn" for one in hint.shown if _line(one) not in _line(text)
-            ]
+            wrong += [f"{widget.id}: {hint.name}: {one!r} is not drawn" for one in hint.shown if not _has(text, one)]
+            numbers = {number for one in hint.shown for number in NUMBER.findall(one)}
+            if numbers and numbers.isdisjoint(NUMBER.findall(hint.text)):
+                wrong.append(f"{widget.id}: {hint.name}: none of {hint.shown} is in {hint.text!r}")
             if hint.term and hint.term not in TERMS:
                 wrong.append(f"{widget.id}: {hint.name}: {hint.term!r} is not in the glossary")
             if len(re.findall(r"[.:;](?= |$)", hint.text)) < 1 or "{" in hint.text:
@@ -59,6 +60,11 @@ def unexplained(app: LabApp, allowed: Mapping[str, str] | None = None, where: An
         for line in text.splitlines():
             wrong += [f"{widget.id}: {one} has no hint: {line}" for one in NUMBER.findall(line) if one not in told]
     return wrong
+
+
+def _has(text: str, value: str) -> bool:
+    """Whether a value stands in ``text`` by itself, not as a part of another one."""
+    return re.search(rf"(?<![\w.]){re.escape(_line(value))}(?!\w)", _line(text)) is not None
 
 
 def _line(text: str) -> str:

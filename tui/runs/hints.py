@@ -48,6 +48,6 @@ def about(summary: Summary) -> list[Hint]:
 def differences(first: Summary, second: Summary) -> list[Hint]:
     """Of the sentence on two marked runs."""
     found = views.differences(first, second)
-    text = "A setting that differs stands with both values, from the first to the second. "
-    text += "A difference of one run each may be chance: runs with other seeds tell how much."
+    text = f"From the first marked run to the second: {', '.join(found)}. "
+    text += "With one run each a difference may be chance; runs with other seeds tell how much of it is."
     return [Hint("differs", tuple(found), text, "chance")] if found else []

@@ -168,8 +168,8 @@ def curve(story: Story, options: CurveOptions) -> list[Hint]:
         Hint(
             span,
             (span,) if options.smoothing else (),
-            f"The line averages the losses of about {options.smoothing} steps, {values['batch loss']} nats at step "
-            f"{values['step']}. It shows the trend that single batches hide; s changes the number of steps.",
+            f"The line is the mean loss of about {options.smoothing} steps; the batch of step {values['step']} has "
+            f"{values['batch loss']} nats. It shows the trend that single batches hide; s changes the number of steps.",
             "moving average",
         ),
         Hint(
@@ -211,7 +211,7 @@ def sample(story: Story, cursor: int | None) -> list[Hint]:
     then = story.evaluation_at(shown.step)
     loss = f", when the validation loss was {views.loss(then.val_loss)} nats" if then else ""
     text = f"The model wrote these {len(shown.text):,} characters at step {shown.step:,}{loss}."
-    more = "Each is drawn from the probabilities that the model gives after what stands before it."
+    more = "Each character is drawn from the probabilities that the model gives after what stands before it."
     return [Hint("sample", (views.sample_title(shown),), f"{text} {more}", "sampling")]
 
 
@@ -246,7 +246,7 @@ def known(story: Story, cursor: int | None) -> dict[str, str]:
             "distinct": f"{started.distinct:,}",
             "uniform bits": f"{started.uniform_entropy / math.log(2):.2f}",
             "per step": f"{started.tokens_per_step:,}",
-            "step time": units.duration(started.tokens_per_step / speed) if speed else MISSING,
+            "step time": f"{1000 * started.tokens_per_step / speed:,.3g} ms" if speed else MISSING,
             "peak": f"{units.count(started.peak_flops)}FLOP/s",
             "seen": f"{at * started.tokens_per_step:,}",
             "train": f"{started.train_tokens:,}",
