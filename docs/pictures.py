@@ -60,7 +60,9 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("open choose", "choose"),
     (f"open retrieve {QUERY}", "retrieve"),
     ("8", ""),
-    ("down", "lab"),
+    ("right enter", ""),
+    ("2 enter 2 enter 3 enter 2 enter 3 enter", ""),
+    ("down down down", "lab"),
 )
 """keys, a text for the pane, or a task whose newest run is opened, and the picture that is saved then"""
 QUIET = 0.3  # seconds without a change after which a step is over: longer than the panes wait for more typing
@@ -172,6 +174,7 @@ def main() -> None:
         prepare(models)
         for ending, size in SIZES.items():
             (home.home() / "generate" / "session.json").unlink(missing_ok=True)  # settings of the size before
+            (home.home() / "lab" / "guesses.json").unlink(missing_ok=True)
             asyncio.run(draw(ending, size))
 
 

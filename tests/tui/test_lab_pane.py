@@ -236,6 +236,12 @@ async def test_guesses_come_first_then_the_tokens_are_measured_and_compared(home
         assert record.guesses() == dict(zip(tokens.EXAMPLES, (2, 2, 2, 2, 3), strict=True))
         await until(pilot, lambda: isinstance(record.measured("tokens"), Tokens))
         await shows(pilot, "“hello World”", "31373 2159", "15496 2159 220 ")
+        await pilot.press("enter")  # other guesses: what was measured is there, and the lab stays
+        await until(pilot, lambda: isinstance(pilot.app.screen, Guessing))
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: record.guesses()[tokens.EXAMPLES[0]] == 3)
+        await pilot.pause()
+        assert pilot.app.here.id == "lab"  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("_quick_tokens")

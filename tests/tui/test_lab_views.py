@@ -127,8 +127,7 @@ def test_a_claim_has_its_verdict_and_the_figures_that_decide(outcome: str, mark:
     steps = {"1 bigrams": found("done", outcome=outcome, why="1.84 nats against 2.19 nats of bigrams")}
     text = cells(shown("1 bigrams", lab=lab(steps)), size)
     assert f"▌ ✓ Below bigrams {mark} {outcome}" in text
-    assert "Claim: The loss falls below." in text
-    assert "1.84 nats against 2.19 nats of bigrams" in text
+    assert "Claim: The loss falls below. Your results: 1.84 nats against 2.19 nats of bigrams" in text
     elsewhere = cells(shown("1 train", lab=lab(steps)), size)
     assert ("1.84 nats" in elsewhere) is (outcome != "not tested")
 
@@ -138,7 +137,7 @@ def test_results_are_hidden_until_the_guesses_are_made(size: tuple[int, int]) ->
     steps = {"2.1 case": found("done", outcome="holds", why="15496 differs from 31373")}
     text = cells(shown("2.1 case", lab=lab(steps, results=Results(tokens=TOKENS))), size)
     assert "Results are shown after your guesses." in text
-    assert "15496 differs" not in text
+    assert "15496" not in text
     steps["2.1 guess"] = found()
     guessed = lab(steps, results=Results(tokens=TOKENS), guesses={TEXTS[0]: 2, TEXTS[1]: 3})
     text = cells(shown("2.1 case", lab=guessed), size)

@@ -221,7 +221,7 @@ class LabPane(Pane):
         if step.kind == "answer":
             await self._write_answer(exercise)
         elif step.kind == "guess" or self.shown.guessing(exercise):
-            if await self._guess():
+            if await self._guess() and (lab := self.lab) is not None and lab.works.get("tokens") != "done":
                 await self._start(exercise, "tokens")
         else:
             await self._start(exercise, step.work)

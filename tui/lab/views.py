@@ -248,19 +248,21 @@ def _step(shown: Shown, exercise: Exercise, step: Step, width: int, *, selected:
             lines += _indented(f"Hub: {step.hub}", width, MUTED)
         if step.claim is not None:
             lines += _indented(f"Claim: {step.claim.text}", width, BRIGHT)
-            if step.claim.notebook:
-                lines += _indented(f"The course found: {step.claim.notebook}", width, MUTED)
     if step.kind == "guess":
         lines += _indented(found.result, width, MUTED) if found is not None and found.result else []
         lines += guesses(shown, width) if selected else []
     elif step.kind == "answer":
         lines += _answer(shown, exercise, width, selected=selected)
-    elif verdict is not None and (selected or verdict.outcome != "not tested"):
-        lines += _indented(verdict.why, width, MUTED if not selected else TEXT)
+    elif verdict is not None and selected:
+        lines += _indented(f"Your results: {verdict.why}", width, TEXT)
+    elif verdict is not None:
+        lines += _indented(verdict.why, width, MUTED) if verdict.outcome != "not tested" else []
     elif found is not None and found.result and not hidden:
         lines += _indented(found.result, width, MUTED if not selected else TEXT)
     elif hidden and selected:
         lines += _indented("Results are shown after your guesses.", width, MUTED)
+    if selected and not hidden and step.claim is not None and step.claim.notebook:
+        lines += _indented(f"The course found: {step.claim.notebook}", width, MUTED)
     return lines
 
 
