@@ -91,7 +91,9 @@ ACTIONS: list[Action] = [
     Action("pause", ("f6",), "Pause", "Pause or continue; the model stays loaded.", shown=True),
     Action("stop", ("f7",), "Stop", "Stop the run so that it can be resumed, or end a completion.", shown=True),
     Action("sample", ("f8",), "Sample", "Sample now, with your own prompt; in Generate: the next seed.", shown=True),
-    Action("lab", ("f3",), "Lab", "Back to the Lab, from a pane that it opened; also while typing.", shown=True),
+    Action(
+        "back_to_lab", ("f3",), "Lab", "Back to the Lab, from a pane that it opened; also while typing.", shown=True
+    ),
     Action("next_pane", ("f2",), "Pane", "Go to the next pane, also while typing."),
     *(Action(f"show_pane('{pane.name}')", (pane.key,), pane.title, pane.help) for pane in PANES),
     Action("resume", ("r", "f5"), "Resume", "Continue a stopped run exactly, a finished one further.", "train", True),

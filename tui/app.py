@@ -197,7 +197,7 @@ class LabApp(EndingApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if (action in _WORK or action == "lab") and not self.switcher.query(Pane):
+        if (action in _WORK or action == "back_to_lab") and not self.switcher.query(Pane):
             return True  # the panes are not mounted yet
         return self._possible(action)
 
@@ -210,7 +210,7 @@ class LabApp(EndingApp):
         """Whether an action of everywhere makes sense now."""
         if name in _WORK:
             return self.working.allows(name)
-        if name == "lab":
+        if name == "back_to_lab":
             return self._from_lab and self.here.id != LAB
         return name != "theme" or not self._few
 
@@ -279,8 +279,9 @@ class LabApp(EndingApp):
         """The next pane, the first after the last."""
         self.switcher.show_next()
 
-    def action_lab(self) -> None:
-        """Back to the Lab, which asked for the pane on the screen."""
+    def action_back_to_lab(self) -> None:
+        """Back to the Lab, which asked for the pane on the screen, with a picture of that for its report."""
+        self.query_one(f"#{LAB}", Pane).keep(self.here.id or "", self.export_screenshot(simplify=True))
         self.switcher.show(LAB)
 
     def action_start(self) -> None:

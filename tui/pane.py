@@ -130,6 +130,9 @@ class Pane(Container):
     def take_ladder(self, wanted: UseLadder) -> None:
         """Compare greedy and rising temperatures."""
 
+    def keep(self, pane: str, picture: str) -> None:
+        """Take a picture of another pane, as SVG."""
+
     def open(self, run: Run) -> None:
         """Show this run, which did this pane's task."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakemodel import FakeModels
+from pseudoterminal import Terminal
 from stage import FakeTrainers, shown, shows, story, until
 from test_bytes_sent import Sent
 from textual.events import MouseScrollDown
@@ -84,6 +86,12 @@ def test_the_lab_is_first_where_nothing_was_done_before(home: Path) -> None:
         done.write_text("{}")
         assert start.first_pane() == "train"
         done.unlink()
+
+
+def test_the_program_opens_with_the_lab_at_its_first_start(home: Path) -> None:
+    shutil.rmtree(home / "lab")
+    with Terminal(size=(80, 24), first=True) as terminal:
+        terminal.shows(views.ABOUT, views.FIRST)
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 40)])
@@ -374,12 +382,18 @@ async def test_the_quick_lab_is_remembered_and_makes_smaller_runs(trainers: Fake
 async def test_the_report_is_written_where_the_user_says(home: Path) -> None:
     record.save_answer("1", "It rhymes.")
     async with LabApp(pane="lab").run_test(size=(120, 40)) as pilot:
-        await opened(pilot)
+        await opened(pilot, "2.1 tokens")
+        await pilot.press("space")
+        await arrives(pilot, "tokens")
+        await shows(pilot, "15496")
+        await pilot.press("f3")
+        await arrives(pilot, "lab")
         await pilot.press("x")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
         await pilot.press("enter")
         await until(pilot, lambda: (home / "exports" / "lab" / "lab.md").exists())
         await until(pilot, lambda: any("the report is" in one.message for one in pilot.app._notifications))
+    assert "15496" in (home / "exports" / "lab" / "pane-tokens.svg").read_text("utf-8")
     assert "It rhymes." in (home / "exports" / "lab" / "lab.md").read_text("utf-8")
 
 

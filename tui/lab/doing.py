@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -61,11 +61,11 @@ def ladder(lab: Lab) -> UseLadder:
     return UseLadder(models, (PROMPT, temperatures.VERSE), length)
 
 
-def write_report(lab: Lab, folder: Path) -> str:
+def write_report(lab: Lab, pictures: Mapping[str, str], folder: Path) -> str:
     """Write the report of the lab into a folder, and say where it is. Raises :class:`OSError`."""
     from engine.lab import report
 
-    return f"the report is {report.write(lab, folder)}"
+    return f"the report is {report.write(lab, folder, pictures)}"
 
 
 def record_sweep(swept: Swept) -> None:

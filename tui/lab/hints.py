@@ -54,7 +54,7 @@ def of_lab(shown: Shown, text: str) -> list[Hint]:
     exercise, here = shown.here
     name: str
     for step in sorted(exercise.steps, key=lambda step: step is not here):  # of equal outcomes the selected one first
-        known = shown.found(step)
+        known = shown.found(step) if not shown.hides(exercise, step) else None
         if known is not None and (verdict := known.verdict) is not None:
             name, figures = verdict.outcome, verdict.why
             said = f"{step.title}: {figures.rstrip('.')}. {DECIDED[verdict.outcome]}"
@@ -68,6 +68,7 @@ def of_lab(shown: Shown, text: str) -> list[Hint]:
     if here.claim is not None:
         about = "The claim is tested on your own results, whatever the course found."
         found.append(Hint("Claim", _drawn(here.claim.text, text), about))
+    if here.claim is not None and not shown.hides(exercise, here):
         about = "This is what the author of the course's notebook found, on the data set that is named or with GPT-2."
         found.append(Hint("The course found", _drawn(here.claim.notebook, text), about))
     return found + _terms(f"{here.text} {here.claim.text if here.claim is not None else ''}")

@@ -102,6 +102,8 @@ class LabPane(Pane):
         self.lab: Lab | None = None
         self.quick = last_values.read(FILE, ["quick"]).get("quick") == "on"
         self._one_look = Lock()
+        self._pictures: dict[str, str] = {}
+        """of the panes that were left for the lab, by name of file, for the report"""
         self._why = ""
         """why the lab could not be read"""
         self._ticker: Timer | None = None
@@ -125,6 +127,9 @@ class LabPane(Pane):
         """The lab as it is now."""
         self.look()
         (self.view if self.showing_lab else self.form.query_one(".go")).focus()
+
+    def keep(self, pane: str, picture: str) -> None:
+        self._pictures[f"pane-{pane}.svg"] = picture
 
     @property
     def showing_lab(self) -> bool:
@@ -351,7 +356,7 @@ class LabPane(Pane):
         """Write the report of the lab."""
         if (lab := self.lab) is not None:
             about = "A folder for lab.md, lab.html and their pictures."
-            await write(self, "the report", about, "lab", partial(doing.write_report, lab))
+            await write(self, "the report", about, "lab", partial(doing.write_report, lab, dict(self._pictures)))
 
     def action_glossary(self) -> None:
         self.app.push_screen(dialogs.glossary_page())

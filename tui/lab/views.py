@@ -112,8 +112,12 @@ class Shown:
         return "done" if all(one == "done" for one in states) else "not started"
 
     def guessing(self, exercise: Exercise) -> bool:
-        """Whether results of an exercise are hidden, since guesses are still to be made."""
+        """Whether guesses are still to be made in an exercise."""
         return any(step.kind == "guess" and self.state_of(step) != "done" for step in exercise.steps)
+
+    def hides(self, exercise: Exercise, step: Step) -> bool:
+        """Whether what came of a step is hidden until the guesses are made."""
+        return step.kind in ("work", "claim") and self.guessing(exercise)
 
 
 def draw(shown: Shown, width: int, height: int, *, active: bool) -> tuple[list[Strip], int]:
@@ -230,7 +234,7 @@ def body(shown: Shown, width: int) -> tuple[list[Text], int, int]:
 def _step(shown: Shown, exercise: Exercise, step: Step, width: int, *, selected: bool) -> list[Text]:
     """One step: its row, its result, and of the selected one all that there is to say."""
     found, state = shown.found(step), shown.state_of(step)
-    hidden = step.kind in ("work", "claim") and shown.guessing(exercise)
+    hidden = shown.hides(exercise, step)
     verdict = found.verdict if found is not None and not hidden else None
     row = Text("▌ " if selected else "  ", no_wrap=True).append(*MARKS[state]).append(" ")
     beside = _beside(shown, step, state, hidden=hidden, selected=selected)

@@ -15,7 +15,7 @@ from tui.widgets.styled import ACCENT, TEXT, strip
 
 MOST = 8
 GAP = 3  # cells between two keys
-FIRST = ("app.lab", "app.start", "app.pause", "app.stop", "app.sample")
+FIRST = ("app.back_to_lab", "app.start", "app.pause", "app.stop", "app.sample")
 HELP = "app.help"
 
 
