@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from workbench import Command, command, records
+from workbench import Command, records
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> str:
@@ -23,9 +23,9 @@ ROWS: list[dict[str, object]] = [
 
 def test_events_as_json_and_the_run_again(tmp_path: Path, run: Command) -> None:
     data = write(tmp_path / "some.jsonl", ROWS)
-    made = command("choose", "--data", data, "--method", "zero-shot", "--limit", "6", "--json")
-    assert made.returncode == 0, made.stderr
-    told = records(made.stdout)
+    made = run("choose", "--data", data, "--method", "zero-shot", "--limit", "6", "--json")
+    assert made.code == 0, made.err
+    told = records(made.out)
     last = told[-1]
     assert (last["event"], last["reason"]) == ("finished", "done")
     assert list(last["results"]) == ["chance", "longest", "zero-shot"]

@@ -5,22 +5,28 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny
 from workbench import command, records
 
+from checkpoints import home
 from tui.command import cli
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "messages"
+def write(folder: Path) -> Path:
+    """A small data set."""
     folder.mkdir()
     tiny.write_csv(folder / "train.csv", tiny.texts(90))
     tiny.write_csv(folder / "test.csv", tiny.texts(30, seed=3))
     return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write(tmp_path / "messages")
 
 
 def test_classify_tells_json_and_predict_uses_what_was_trained(
@@ -88,13 +94,21 @@ def test_predict_of_what_is_no_classifier_is_told(tmp_path: Path, capfd: pytest.
     assert cli.main(["predict", "nothing", "a text"]) == 2
 
 
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one run, of TF-IDF and logistic regression."""
+    folder = tmp_path_factory.mktemp("classified")
+    arguments = ["--data", write(folder / "messages"), "--encoder", tiny.bert(folder / "encoder"), "--head", "lr"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMLAB_HOME", str(folder / "home"))
+        assert cli.main(["classify", *map(str, arguments), "--name", "small", "--quiet"]) == 0
+    return folder / "home"
+
+
 @pytest.fixture
-def trained(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> str:
-    """The name of a run with TF-IDF and logistic regression."""
-    encoder = tiny.bert(tmp_path / "encoder")
-    arguments = ["--data", str(data), "--encoder", str(encoder), "--head", "lr", "--name", "small", "--quiet"]
-    assert cli.main(["classify", *arguments]) == 0
-    capfd.readouterr()
+def trained(classified: Path) -> str:
+    """The name of that run, of which this test has a copy."""
+    shutil.copytree(classified, home.home())
     return "small"
 
 

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workbench import TINY, VERSE, Command, Ran, command, measured, process, records, spec, train, weights
+from workbench import TINY, VERSE, Command, Ran, command, measured, new_run, process, records, spec, train, weights
 
 from checkpoints import home, store
 from checkpoints import run as runs
+from engine.gpt import runs as gpt_runs
 from engine.gpt.model import GPT
 from engine.runs import events as happened
 from engine.runs import owner
 from engine.runs.events import Finished, Started
 from engine.runs.listing import summarise
-from engine.runs.messages import Continue, Pause
+from engine.runs.messages import Continue, Control, Pause
 from tui.command.cli import main
 
 pytestmark = pytest.mark.usefixtures("known_peak")
@@ -40,10 +41,22 @@ def flags(**changes: object) -> list[str]:
 FLAGS = flags()
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one finished run, called ``done``."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "verse.txt").write_text(VERSE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMLAB_HOME", str(folder / "home"))
+        patch.setattr("engine.gpt.train.measure_peak", lambda placement: 1e9)
+        list(gpt_runs.drive(new_run(spec(folder / "verse.txt", name="done")), Control(), resume=False))
+    return folder / "home"
+
+
 @pytest.fixture
-def trained(verse: Path, run: Command) -> runs.Run:
-    """A finished run called ``done``."""
-    assert run("train", "--corpus", verse, *FLAGS, "--name", "done", "--quiet").code == 0
+def trained(finished: Path) -> runs.Run:
+    """That run, of which this test has a copy."""
+    shutil.copytree(finished, home.home())
     return runs.find(home.runs(), "done")
 
 
