@@ -147,7 +147,7 @@ CARD = (
         "log-probability",
         r"(?m)[ │] [A-Z] (?P<tokens>\S+-\d+\.\d\b.*?)\s*│?$",
     ),
-    Line("▲", "The choice has risen by {by} since the text was changed.", "▼ is a fall.", pattern="[▲▼]{by}"),
+    Line("your question", "▲ and ▼ say by how many ranks a choice has moved: {by}.", "", pattern="[▲▼]{by}"),
 )
 ITEMS = (
     Line(
