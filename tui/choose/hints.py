@@ -20,11 +20,6 @@ OVERVIEW = (
         "question hidden",
     ),
     Row(
-        "seeds",
-        "The number of trainings of {row} and the standard deviation of their accuracies are {value}.",
-        "Its accuracy, {accuracy}, is their mean.",
-    ),
-    Row(
         "shuffled",
         "With its choices in another order, {row} has {value} right, of {accuracy} in the order of the data.",
         "A difference says that the position of a choice matters to the method.",

@@ -7,8 +7,19 @@ from tui.follow.hints import TABLE, Line, Others
 from tui.hints import Hint, Row
 
 BELIEVED = "At 0 the probabilities of a method can be taken as they are."
-UNIFORM = "Equal probabilities for all classes would have {uniform} nats; confident mistakes cost most."
 DIAGONAL = "The right ones are on the diagonal."
+LOG_LOSS = Row(
+    "log loss",
+    "The mean −ln p of the true class is {value} nats per row.",
+    "Equal probabilities for all classes would have {uniform} nats; confident mistakes cost most.",
+    "cross-entropy",
+)
+CALIBRATED = Row(
+    "calibration error",
+    "Confidence and accuracy of {method} are {value} apart in the mean of ten bins of confidence.",
+    BELIEVED,
+    "calibration error",
+)
 OVERVIEW = (
     Row(
         "accuracy",
@@ -23,11 +34,6 @@ OVERVIEW = (
         "paired test",
     ),
     Row(
-        "seeds",
-        "The number of trainings of {row} and the standard deviation of their accuracies are {value}.",
-        "Its accuracy, {accuracy}, is their mean.",
-    ),
-    Row(
         "no leaks",
         "Without the test rows that are also in train, {row} classifies a share of {value} correctly.",
         "Where that is far below {accuracy}, the accuracy comes from rows that were learned by heart.",
@@ -39,19 +45,14 @@ OVERVIEW = (
         "Each class counts the same; a macro-F1 far below the accuracy says that rare classes are missed.",
         "macro F1",
     ),
-    Row("log loss", "The mean −ln p of the true class is {value} nats per row.", UNIFORM, "cross-entropy"),
+    LOG_LOSS,
     Row(
         "calibration",
         "Confidence and accuracy of {row} are {value} apart in the mean of ten bins of confidence.",
         BELIEVED,
         "calibration error",
     ),
-    Row(
-        "calibration error",
-        "Confidence and accuracy of {method} are {value} apart in the mean of ten bins of confidence.",
-        BELIEVED,
-        "calibration error",
-    ),
+    CALIBRATED,
     Row(
         "seconds",
         "Training and testing of {row} took {value} seconds.",
@@ -80,7 +81,7 @@ OVERVIEW = (
         "train",
         "Methods are trained on {train} rows, their settings are chosen on {held} and their figures come from {test}.",
         "No row of test was used for training or for choosing.",
-        "validation",
+        "validation split",
         "train {train} validation {held} test {test}",
     ),
     *TABLE,
@@ -194,13 +195,8 @@ CALIBRATION = (
     ),
     Row("acc.", "In the bin {bin} a share of {value} is right.", "The mean confidence there is {conf}.", "accuracy"),
     Row("rows", "Rows in the bin {bin}: {value}.", "The fewer there are, the less certain is its accuracy."),
-    Row(
-        "calibration error",
-        "The mean of the differences of confidence and accuracy is {value}, weighted by the rows of the bins.",
-        BELIEVED,
-        "calibration error",
-    ),
-    Row("log loss", "The mean −ln p of the true class is {value} nats per row.", UNIFORM, "cross-entropy"),
+    CALIBRATED,
+    LOG_LOSS,
     Line("under", "○ marks bins of fewer than {few} rows.", "The line leaves them out.", pattern="under {few} rows"),
 )
 LABELS = (

@@ -151,7 +151,7 @@ FORM = (
         "train",
         "{train} rows are for training, on {held} settings are chosen, and {judged} are judged.",
         "No row is in two of them.",
-        "validation",
+        "validation split",
         "{train} train {held} validation {judged} test",
     ),
     Line(
@@ -225,6 +225,11 @@ TABLE = (
         "The 95% interval of the figure of {row} is {value}.",
         "For shares of right items it is Wilson's, else it comes from a bootstrap over the items.",
         "confidence interval",
+    ),
+    Row(
+        "seeds",
+        "The number of trainings of {row} and the standard deviation of their accuracies are {value}.",
+        "Its accuracy, {accuracy}, is their mean.",
     ),
     Line(
         "encoding",
