@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -61,6 +61,15 @@ async def shows(pilot: Pilot[Any], *texts: str) -> None:
         return all(text in screen for text in texts)
 
     await until(pilot, all_there)
+
+
+async def at_sizes(pilot: Pilot[Any], sizes: Sequence[tuple[int, int]] = SIZES) -> AsyncIterator[tuple[int, int]]:
+    """Each size of the terminal in turn, once the screen is laid out at it."""
+    for size in sizes:
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        assert pilot.app.size == size
+        yield size
 
 
 def count_glyphs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

@@ -6,7 +6,20 @@ import os
 
 import pytest
 from pseudoterminal import Terminal
-from stage import HOSTILE, FakeTrainers, controls, evaluated, recorded, shown, shows, started, step, story, until
+from stage import (
+    HOSTILE,
+    FakeTrainers,
+    at_sizes,
+    controls,
+    evaluated,
+    recorded,
+    shown,
+    shows,
+    started,
+    step,
+    story,
+    until,
+)
 from textual.screen import ModalScreen
 
 from checkpoints import home as places
@@ -43,23 +56,23 @@ def failed(name: str) -> list[Event]:
     return [*interrupted(name), Finished("failed", 41, 2.5, name, 1.0)]
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.usefixtures("trainers")
-async def test_runs_that_ended_since_the_last_look_are_told_once_and_open_by_a_number(size: tuple[int, int]) -> None:
+async def test_runs_that_ended_since_the_last_look_are_told_once_and_open_by_a_number() -> None:
     looked_before()
     for seconds, (name, events) in enumerate([("seen", story), ("overnight", interrupted), ("broken", failed)]):
         ended_at(recorded(name, events), seconds - 0.5)
     app = LabApp()
-    async with app.run_test(size=size) as pilot:
-        await shows(pilot, TITLE, "overnight: interrupted, 41 of 100", "broken: failed, 41 of 100, loss 2.50")
-        assert "seen" not in shown(app)
+    async with app.run_test(size=SIZES[1]) as pilot:
+        async for _ in at_sizes(pilot, SIZES):
+            await shows(pilot, TITLE, "overnight: interrupted, 41 of 100", "broken: failed, 41 of 100, loss 2.50")
+            assert "seen" not in shown(app)
         number = next(line.split("Open")[0].split()[-1] for line in shown(app).splitlines() if "overnight" in line)
         await pilot.press(number)
         await until(pilot, lambda: app.pane.run_shown is not None and app.pane.state == states.INTERRUPTED)
         assert app.pane.run_shown is not None
         assert app.pane.run_shown.name.endswith("overnight")
     again = LabApp()
-    async with again.run_test(size=size) as pilot:
+    async with again.run_test(size=SIZES[1]) as pilot:
         await shows(pilot, "Start training")
         await pilot.pause(0.3)
         assert TITLE not in shown(again)

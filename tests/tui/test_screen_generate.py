@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakemodel import FakeModels
 from rich.style import Style
-from stage import HOSTILE, SIZES, FakeTrainers, controls, count_glyphs, recorded, shown, shows, until
+from stage import HOSTILE, SIZES, FakeTrainers, at_sizes, controls, count_glyphs, recorded, shown, shows, until
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -87,25 +87,25 @@ async def completed(size: tuple[int, int] = (120, 40), tokens: int = 8) -> Async
 # -- states ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(
-    models: FakeModels, size: tuple[int, int]
-) -> None:
-    async with generate(size) as pilot:
+async def test_an_empty_pane_says_what_to_do_and_what_was_loaded_and_why(models: FakeModels) -> None:
+    async with generate(SIZES[1]) as pilot:
         why = "the model is bundled: Dante GPT"
-        await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
+        async for size in at_sizes(pilot):
+            await shows(pilot, "Write a prompt here, then F5", f"{why}, since gpt2 is not" if size[0] >= 80 else why)
         await pilot.press("escape")
-        await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")
-        if size[0] >= 80:
-            await shows(pilot, "Model  bundled: fake bundled")
+        async for size in at_sizes(pilot):
+            await shows(pilot, "e  write a prompt; F5 continues it", "m  choose another model", "w  the lab's prompt")
+            if size[0] >= 80:
+                await shows(pilot, "Model  bundled: fake bundled")
         assert models.asked == ["bundled"]
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_a_prompt_is_completed_in_the_same_text(models: FakeModels, size: tuple[int, int]) -> None:
-    async with completed(size) as pilot:
-        told = "perplexity  prompt 2.00  completion 2.00" if size[0] >= 100 else "3 prompt + 8 completed"
-        await shows(pilot, "abc▏defghijk", told, "T 1", "top-k 50", "1 M parameters" if size[0] >= 80 else "bundled")
+async def test_a_prompt_is_completed_in_the_same_text(models: FakeModels) -> None:
+    async with completed(SIZES[1]) as pilot:
+        async for size in at_sizes(pilot):
+            told = "perplexity  prompt 2.00  completion 2.00" if size[0] >= 100 else "3 prompt + 8 completed"
+            facts = "1 M parameters" if size[0] >= 80 else "bundled"
+            await shows(pilot, "abc▏defghijk", told, "T 1", "top-k 50", facts)
         assert of(pilot).mode == WALK
         assert "F5 Complete" in shown(pilot.app)
         spec = models.completions()[0]

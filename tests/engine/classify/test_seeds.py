@@ -66,12 +66,10 @@ def test_figures_are_means_over_seeds_with_their_spread(spec: ClassifySpec, monk
     assert [training.settings.seed for training, *_ in tuned] == [1337, 1338, 1339]
     gold = np.array(tiny.texts(40, seed=9)[1])
     results = run.read_json("results.json")
+    single = [driven(dataclasses.replace(spec, heads=SEEDED, seed=seed, seeds=1))[0] for seed in (1337, 1338, 1339)]
     for method in SEEDED:
-        alone = []
-        for seed in (1337, 1338, 1339):  # each by itself
-            one, _ = driven(dataclasses.replace(spec, heads=(method,), seed=seed, seeds=1))
-            alone.append(classify_results.read(one).probabilities[method])
-            assert one.read_json("results.json")[method]["seeds"] == []
+        alone = [classify_results.read(one).probabilities[method] for one in single]
+        assert all(one.read_json("results.json")[method]["seeds"] == [] for one in single)
         guesses = [found.argmax(1) for found in alone]
         accuracies = [float((guess == gold).mean()) for guess in guesses]
         assert len({found.tobytes() for found in alone}) == 3
