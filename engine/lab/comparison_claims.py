@@ -198,7 +198,7 @@ def _far(results: Results) -> Verdict:
     outcome = judging.above(test.low, test.high, (PRETTY_FAR - 1) * bm25.figure)
     why = (
         f"nDCG@10 on {comparison.data}, {cls.n:,} queries: {_ndcg(cls)}, {_ndcg(bm25)}; the difference is "
-        f"{judging.difference(test)}, and {(PRETTY_FAR - 1) * bm25.figure:+.3f} is {PRETTY_FAR:.0%} of BM25."
+        f"{judging.difference(test)}, and {PRETTY_FAR:.0%} of BM25 would be {(PRETTY_FAR - 1) * bm25.figure:+.3f}."
     )
     return Verdict(outcome, why + _encoder(comparison))
 
