@@ -1,6 +1,6 @@
 """What the steps of the lab do: runs that are found or made, measurements, and what other panes are given.
 
-Everything here reads files, makes runs or loads modules: not for the thread of a screen.
+The engine is imported when it is needed: what reads files or makes runs is not for the thread of a screen.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from checkpoints.run import Run
-from engine.lab import plan, progress, record
+from engine.lab import record
 from engine.lab.exercise import RUNS, Exercise, Work
-from engine.lab.exercises import WORKS
 from engine.lm.sweep import PROMPT
 from engine.runs.events import Event
 from engine.runs.messages import Control, Stopped
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 def read(quick: bool) -> tuple[Lab, str]:
     """How far the lab is, and the time that the rest of it takes here, in words. Raises :class:`OSError`."""
+    from engine.lab import progress
+
     lab = progress.read(quick)
     return lab, _left(lab.settings, quick, tuple(name for name, state in lab.works.items() if state != "done"))
 
@@ -34,6 +35,9 @@ def read(quick: bool) -> tuple[Lab, str]:
 @functools.lru_cache(4)
 def _left(settings: record.Settings, quick: bool, names: tuple[str, ...]) -> str:
     """The time that these works take, in words. A ladder of one seed is not counted beside that of several."""
+    from engine.lab import plan
+    from engine.lab.exercises import WORKS
+
     works = [WORKS[name] for name in names if WORKS[name].task != "ladder"]
     seconds = sum(plan.estimate(work, settings, quick=quick) for work in works)
     return f"{max(1, round(seconds / 60))} min" if seconds else ""
@@ -44,6 +48,8 @@ def run_of(work: Work, lab: Lab) -> tuple[Run, Literal["opened", "resumed"]]:
 
     Raises :class:`engine.runs.spec.BadSpec` and :class:`OSError`.
     """
+    from engine.lab import plan
+
     if (run := lab.found.get(work.name)) is None:
         return plan.create(work, lab.settings, quick=lab.quick), "resumed"
     return run, "opened" if lab.works[work.name] in ("done", "running") else "resumed"
@@ -51,7 +57,7 @@ def run_of(work: Work, lab: Lab) -> tuple[Run, Literal["opened", "resumed"]]:
 
 def ladder(lab: Lab) -> UseLadder:
     """What the Generate pane is to compare: completions as long as those that are measured by several seeds."""
-    from engine.lab import temperatures
+    from engine.lab import plan, temperatures
     from engine.lm import find, smollm2
 
     works = (work for exercise in lab.exercises for work in exercise.works if work.task == "temperatures")
@@ -119,6 +125,8 @@ def there(work: Work, lab: Lab) -> UseRun | UseSpec | UsePrompt:
     if (run := lab.found.get(work.name)) is not None:
         return UseRun(run, "opened")
     if work.task in RUNS:
+        from engine.lab import plan
+
         return UseSpec(plan.spec(work, lab.settings, quick=lab.quick))
     if work.task == "tokens":
         return UsePrompt("\n".join((*examples(), *record.own_texts())), "tokens")
