@@ -6,6 +6,7 @@ from engine.comparison.statistics import Report
 from tui.follow.hints import TABLE, Line, Others
 from tui.hints import Hint, Row
 
+MANY = 6  # classes whose counts are named
 BELIEVED = "At 0 the probabilities of a method can be taken as they are."
 DIAGONAL = "The right ones are on the diagonal."
 LOG_LOSS = Row(
@@ -81,7 +82,7 @@ OVERVIEW = (
         "train",
         "Methods are trained on {train} rows, their settings are chosen on {held} and their figures come from {test}.",
         "No row of test was used for training or for choosing.",
-        "validation split",
+        "validation",
         "train {train} validation {held} test {test}",
     ),
     *TABLE,
@@ -286,8 +287,9 @@ VIEWS = {
 
 def matrix(report: Report, text: str) -> list[Hint]:
     """Of the counts in the matrix."""
-    right = sum(row[place] for place, row in enumerate(report.confusion))
+    right = [row[place] for place, row in enumerate(report.confusion)]
     counts = dict.fromkeys(f"{count:,}" for row in report.confusion for count in row if count)
-    told = f"In the diagonal are the rows that are predicted correctly, {right:,} of {report.rows:,} in all."
+    some = ", ".join(f"{count:,}" for count in right[:MANY]) + ", …" * (len(right) > MANY)
+    told = f"On the diagonal are the rows predicted correctly ({some}), {sum(right):,} of {report.rows:,} in all."
     more = "Every other cell counts rows of the class to the left that are predicted as the class above."
     return [Hint("true ↓", tuple(count for count in counts if count in text), f"{told} {more}", "confusion matrix")]

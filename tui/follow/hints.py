@@ -79,7 +79,7 @@ def sentences(story: CompareStory, names: Mapping[str, str], method: str, text: 
     """Of the figures in sentences about results, settings of the method and data, as far as they are drawn."""
     data, result = story.data, story.methods[method].result if method in story.methods else None
     settings = str((result or {}).get("settings"))
-    found = [*_sentences("results", [story.verdict], VERDICT, text)]
+    found = [*_sentences("results", story.verdict.split(". "), VERDICT, text)]
     found += _sentences(names.get(method, method), [settings], SETTINGS, text)
     if data is not None:
         found += _sentences(safe(data.data, lines=False), [*data.checks, *data.repairs], CHECKS, text)
@@ -92,8 +92,15 @@ def beside_form(text: str, source: str, checks: Sequence[str]) -> list[Hint]:
 
 
 def _sentences(name: str, said: Iterable[str], meaning: str, text: str) -> list[Hint]:
-    shown = tuple(figure for figure in figures_of(*said) if figure in text)
-    return [Hint(name, shown, meaning)] if shown else []
+    """One hint about all figures that are drawn of sentences; it begins with the first of them that has any."""
+    told = [one for one in said if drawn_of(one, text)]
+    shown = dict.fromkeys(figure for one in told for figure in drawn_of(one, text))
+    return [Hint(name, tuple(shown), f"{told[0].rstrip('.')}. {meaning}")] if told else []
+
+
+def drawn_of(said: str, text: str) -> list[str]:
+    """The figures of a sentence that stand in ``text``."""
+    return [one for one in figures_of(said) if re.search(rf"(?<![\w.]){re.escape(one)}(?!\w)", text)]
 
 
 def figures_of(*texts: str) -> list[str]:
@@ -111,15 +118,15 @@ def _column(row: Row, own: set[str], drawn: Sequence[Drawn], text: str, values: 
         return title.strip() not in own if isinstance(row, Others) else title.strip() == row.name
 
     cells = [(one, title, one.cells[title]) for one in drawn for title in one.titles if explains(title)]
-    cells = [cell for cell in cells if figures_of(cell[2])]
+    cells = [cell for cell in cells if (figures := figures_of(cell[2])) and figures == drawn_of(cell[2], text)]
     if isinstance(row, Line) or not cells:
         return None
     here, title, value = next((cell for cell in cells if cell[0].here), cells[0])
     told = {"row": next(iter(here.cells.values())), "title": title, "value": value}
     others = {re.sub(r"[^\w %@/-]", "", name).strip(): cell or MISSING for name, cell in here.cells.items()}
     plain = {name: " ".join(_MARKS.sub("", one).split()) for name, one in {**others, **told}.items()}
-    shown = figures_of(*(part for _, title, cell in cells for part in (title, cell)))
-    return _hint(row, row.name, [figure for figure in shown if figure in text], _Values({**values, **plain}))
+    shown = [part for _, title, cell in cells for part in (title, cell)]
+    return _hint(row, row.name, shown, _Values({**values, **plain}))
 
 
 def _line(row: Row, text: str, values: Mapping[str, str]) -> Hint | None:
@@ -151,7 +158,7 @@ FORM = (
         "train",
         "{train} rows are for training, on {held} settings are chosen, and {judged} are judged.",
         "No row is in two of them.",
-        "validation split",
+        "validation",
         "{train} train {held} validation {judged} test",
     ),
     Line(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tui.follow.hints import Line, figures_of, of_view
+from tui.follow.hints import Line, drawn_of, of_view
 from tui.hints import Hint
 from tui.lab.views import Shown
 
@@ -64,18 +64,14 @@ def of_lab(shown: Shown, text: str) -> list[Hint]:
         else:
             continue
         name = name if name in text else exercise.title  # the row of a step may be scrolled away
-        found.append(Hint(name, _drawn(figures, text), said))
+        found.append(Hint(name, tuple(drawn_of(figures, text)), said))
     if here.claim is not None:
-        about = "The claim is tested on your own results, whatever the course found."
-        found.append(Hint("Claim", _drawn(here.claim.text, text), about))
+        about = f"{here.claim.text} This is tested on your own results, whatever the course found."
+        found.append(Hint("Claim", tuple(drawn_of(here.claim.text, text)), about))
     if here.claim is not None and not shown.hides(exercise, here):
-        about = "This is what the author of the course's notebook found, on the data set that is named or with GPT-2."
-        found.append(Hint("The course found", _drawn(here.claim.notebook, text), about))
+        about = f"{here.claim.notebook}. The author of the notebook found this, on the course's data or with GPT-2."
+        found.append(Hint("The course found", tuple(drawn_of(here.claim.notebook, text)), about))
     return found + _terms(f"{here.text} {here.claim.text if here.claim is not None else ''}")
-
-
-def _drawn(said: str, text: str) -> tuple[str, ...]:
-    return tuple(figure for figure in figures_of(said) if figure in text)
 
 
 def _terms(text: str) -> list[Hint]:
