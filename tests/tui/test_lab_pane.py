@@ -328,6 +328,7 @@ async def test_an_answer_is_on_the_disk_as_it_is_typed_and_checks_its_step_off(
 
 async def test_the_ladder_runs_in_generate_and_its_result_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     models = FakeModels(monkeypatch)
+    models.missing = {"smollm2"}  # it cannot be downloaded
     async with LabApp(pane="lab").run_test(size=(120, 40)) as pilot:
         made = await opened(pilot, "2.2 ladder")
         await pilot.press("enter")

@@ -62,7 +62,7 @@ def ladder(lab: Lab) -> UseLadder:
 
     works = (work for exercise in lab.exercises for work in exercise.works if work.task == "temperatures")
     length = plan.fields(next(works), lab.settings, quick=lab.quick)["length"]
-    auto = ("gpt2",) * find.gpt2_cached() + (smollm2.NAME,) * smollm2.at_hand() + ("bundled",)
+    auto = ("gpt2",) * find.gpt2_cached() + (smollm2.NAME, "bundled")
     models = auto if lab.settings.model == find.AUTO else (lab.settings.model,)
     return UseLadder(models, (PROMPT, temperatures.VERSE), length)
 

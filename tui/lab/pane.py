@@ -279,7 +279,7 @@ class LabPane(Pane):
         news = self.background.look()
         for event in news.events if news is not None else ():
             if isinstance(event, Progress):
-                self._progress(progress_text(event, 24))
+                self._progress(progress_text(event, 48))
             elif isinstance(event, Notice) and event.level == "error":
                 self.tell("The measurement failed", event.text)
         if not self.background.active and self._ticker is not None:
@@ -288,7 +288,7 @@ class LabPane(Pane):
             self.look()
 
     def _progress(self, told: str) -> None:
-        self.view.shown = replace(self.shown, working=self.background.kind, progress=told or "running")
+        self.view.shown = replace(self.shown, working=self.background.kind, progress=told)
         self._draw()
 
     def stop(self) -> None:

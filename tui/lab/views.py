@@ -246,6 +246,8 @@ def _step(shown: Shown, exercise: Exercise, step: Step, width: int, *, selected:
         row.stylize(SELECTED)
         row.stylize(SELECTED_MARK.style, 0, 1)
     lines = [row]
+    if state == "running" and step.work == shown.working:
+        lines += _indented(shown.progress, width, TEXT)
     if selected:
         lines += _indented(step.text, width, TEXT)
         if step.hub and step.kind in ("work", "guess"):
@@ -277,7 +279,7 @@ def _beside(shown: Shown, step: Step, state: State, *, hidden: bool, selected: b
         mark, colour = OUTCOMES[found.verdict.outcome]
         return Text.assemble((f"{mark} ", colour), (found.verdict.outcome, TEXT))
     if state == "running":
-        return Text(shown.progress if step.work == shown.working else "running", TEXT)
+        return Text("running", TEXT)
     if not selected or state == "done":
         return Text()
     key, does = {
