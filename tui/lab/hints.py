@@ -66,11 +66,12 @@ def of_lab(shown: Shown, text: str) -> list[Hint]:
         name = name if name in text else exercise.title  # the row of a step may be scrolled away
         found.append(Hint(name, tuple(drawn_of(figures, text)), said))
     if here.claim is not None:
-        about = f"{here.claim.text} This is tested on your own results, whatever the course found."
+        about = f"{here.claim.text.rstrip('.')}. This is tested on your own results, whatever the course found."
         found.append(Hint("Claim", tuple(drawn_of(here.claim.text, text)), about))
     if here.claim is not None and not shown.hides(exercise, here):
-        about = f"{here.claim.notebook}. The author of the notebook found this, on the course's data or with GPT-2."
-        found.append(Hint("The course found", tuple(drawn_of(here.claim.notebook, text)), about))
+        about = "The author of the course's notebook found this, on the data set that is named or with GPT-2."
+        said = f"{here.claim.notebook.rstrip('.')}. {about}"
+        found.append(Hint("The course found", tuple(drawn_of(here.claim.notebook, text)), said))
     return found + _terms(f"{here.text} {here.claim.text if here.claim is not None else ''}")
 
 
