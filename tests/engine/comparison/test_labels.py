@@ -227,7 +227,7 @@ def test_the_label_curve_draws_equally_from_every_class_and_chooses_on_validatio
         judged.append(len(found))
         return statistics.accuracy(found, test[1])
 
-    fits = {"lr": watched("lr", heads.logistic), "mlp": watched("mlp", heads.mlp)}
+    fits = {name: watched(name, heads.logistic) for name in ("lr", "mlp")}  # two methods, both quick
     told = tiny.finish(efficiency(train, validation, test[0], accuracy, fits, Control(), classes=3))[0]
     assert not [event for event in told if isinstance(event, ContenderStep)]
     found = [event for event in told if isinstance(event, CurvePoint)]
