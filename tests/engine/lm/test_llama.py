@@ -41,28 +41,35 @@ def write(folder: Path, kind: str, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("static", [False, True])
-def test_greedy_is_generates_in_50_prompts(kind: str, static: bool, tmp_path: Path) -> None:
+def test_greedy_is_generates_in_50_prompts(kind: str, tmp_path: Path) -> None:
     theirs = write(tmp_path, kind)
-    ours = tinylm.load(tmp_path)
-    assert isinstance(ours, OwnModel)
-    if static:
-        ours.use_static_step()
     draws = torch.Generator().manual_seed(3)
-    for number in range(50):
-        prompt = torch.randint(tinylm.VOCABULARY - 1, (1, 1 + number % 20), generator=draws)
-        ids = prompt[0].tolist()
-        wanted = theirs.generate(
-            prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=12, eos_token_id=None
-        )[0]
-        found = tinylm.complete(ours, ids, greedy=True, max_new_tokens=12)
-        made = wanted[len(ids) :].tolist()
-        stop = made.index(tinylm.VOCABULARY - 1) + 1 if tinylm.VOCABULARY - 1 in made and ours.eos else len(made)
-        assert tinylm.ids(found) == made[:stop]
+    prompts = [torch.randint(tinylm.VOCABULARY - 1, (1 + number % 20,), generator=draws) for number in range(50)]
+    wanted: dict[int, tuple[list[int], torch.Tensor]] = {}
+    """of each prompt: it with what follows, and log probabilities after every token"""
+    for length in range(1, 21):
+        numbers = [number for number, prompt in enumerate(prompts) if len(prompt) == length]
+        batch = torch.stack([prompts[number] for number in numbers])
+        whole = theirs.generate(
+            batch, attention_mask=torch.ones_like(batch), do_sample=False, max_new_tokens=12, eos_token_id=None
+        )
         with torch.inference_mode():
-            logprobs = theirs(wanted[None]).logits[0].log_softmax(-1)
-        for place, token in enumerate(tinylm.tokens(found), len(ids)):
-            assert token.logprob == pytest.approx(float(logprobs[place - 1, token.id]), abs=1e-4)
+            logprobs = theirs(whole).logits.log_softmax(-1)
+        wanted |= {number: (row.tolist(), scores) for number, row, scores in zip(numbers, whole, logprobs, strict=True)}
+    assert len(wanted) == 50
+    for static in (False, True):
+        ours = tinylm.load(tmp_path)
+        assert isinstance(ours, OwnModel)
+        if static:
+            ours.use_static_step()
+        for number, prompt in enumerate(prompts):
+            whole, logprobs = wanted[number]
+            found = tinylm.complete(ours, prompt.tolist(), greedy=True, max_new_tokens=12)
+            made = whole[len(prompt) :]
+            stop = made.index(tinylm.VOCABULARY - 1) + 1 if tinylm.VOCABULARY - 1 in made and ours.eos else len(made)
+            assert tinylm.ids(found) == made[:stop]
+            for place, token in enumerate(tinylm.tokens(found), len(prompt)):
+                assert token.logprob == pytest.approx(float(logprobs[place - 1, token.id]), abs=1e-4)
 
 
 @pytest.mark.parametrize("static", [False, True])
