@@ -73,14 +73,14 @@ def test_a_head_is_trained_without_waiting_in_a_batch_and_without_float64(
     with monkeypatch.context() as patch:
         patch.setattr(heads, "BATCH", 64)
         reads = []
-        for count in (200, 1400):
+        for count in (200, 600):
             with FakeDevice(float64=False) as device:
                 told, _ = tiny.finish(HEADS[name](count))
             epochs_run = len(told)
             reads.append([device.reads.count(one) / epochs_run for one in ("item", "__float__", "nonzero", "__bool__")])
             assert not {"__getitem__", "__setitem__"} & set(device.reads)
         assert reads[0] == reads[1]  # more batches ask no more often
-    again, _ = tiny.finish(HEADS[name](1400))
+    again, _ = tiny.finish(HEADS[name](600))
     assert [replace(one, seconds_left=None) for one in told] == [replace(one, seconds_left=None) for one in again]
 
 
