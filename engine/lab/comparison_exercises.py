@@ -33,7 +33,7 @@ _NEWS = Work(
     fields={"pooling": "last4", "heads": ("lr", "mlp", "finetune"), "class_weights": False, "epochs": 1, "limit": 0},
     quick={"limit": 1000},
 )
-_DATA_HUB = "With the Hub, give {} as the data set and auto as the encoder, which is then DistilBERT, as in the course."
+_DATA_HUB = "Give {} as the data set and auto as the encoder, which is then DistilBERT, as in the course."
 _TEXTS_HUB = _DATA_HUB.format("dair-ai/emotion and fancyzhx/ag_news")
 CLASSIFIER = Exercise(
     "3.1",

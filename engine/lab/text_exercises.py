@@ -24,10 +24,10 @@ _VERSE = Work(
     quick={"length": 1500},
 )
 _OFFLINE_CORPUS = (
-    "With the network, dante is the Inferno, fetched once; without it, give the file by its path, or train on "
+    "dante is the Inferno, fetched once; without it, give the file by its path, or train on "
     "dantesque, which is bundled."
 )
-_NO_HUB = "Nothing: this needs no network."
+_NO_HUB = "Nothing changes; this needs no network."
 WARMING_UP = Exercise(
     "1",
     "Warming up: a GPT on Dante",
@@ -107,7 +107,9 @@ WARMING_UP = Exercise(
 )
 
 _TOKENS = Work("tokens", "tokens", "tokens", "Ask the tokenizer")
-_TOKENIZER_HUB = "Nothing for GPT-2, whose tokenizer is bundled; Tokens can then open any other tokenizer beside it."
+_TOKENIZER_HUB = (
+    "GPT-2's tokenizer is bundled, so nothing changes for it; Tokens can open any other tokenizer beside it."
+)
 TOKENS = Exercise(
     "2.1",
     "Text tokenization",
@@ -219,7 +221,7 @@ _TEMPERATURES = Work(
     quick={"seeds": 4, "length": 60},
 )
 _MODEL_HUB = (
-    "With the Hub, or where it is in the cache, the model is GPT-2, as in the course. Without it SmolLM2 is used, or "
+    "The model is GPT-2, as in the course, also where the cache has it. Otherwise SmolLM2 is used, or "
     "the bundled GPT on Dante; the results say which."
 )
 GENERATION = Exercise(

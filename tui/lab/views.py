@@ -251,7 +251,7 @@ def _step(shown: Shown, exercise: Exercise, step: Step, width: int, *, selected:
     if selected:
         lines += _indented(step.text, width, TEXT)
         if step.hub and step.kind in ("work", "guess"):
-            lines += _indented(f"Hub: {step.hub}", width, MUTED)
+            lines += _indented(f"With a network: {step.hub}", width, MUTED)
         if step.claim is not None:
             lines += _indented(f"Claim: {step.claim.text}", width, BRIGHT)
     if step.kind == "guess":
