@@ -24,8 +24,7 @@ _VERSE = Work(
     quick={"length": 1500},
 )
 _OFFLINE_CORPUS = (
-    "dante is the Inferno, fetched once; without it, give the file by its path, or train on "
-    "dantesque, which is bundled."
+    "dante is the Inferno, fetched once. Without one, give a file, or train on dantesque, which is bundled."
 )
 _NO_HUB = "Nothing changes; this needs no network."
 WARMING_UP = Exercise(

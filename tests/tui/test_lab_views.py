@@ -112,7 +112,7 @@ def test_the_selected_step_is_marked_and_says_what_to_do_with_which_key(size: tu
     text = cells(shown(lab=lab({"1 bigrams": found("failed")})), size)
     assert "▌ ○ Train the model Enter starts it" in text
     assert "Enter starts a training of 1,000 steps." in text
-    assert "1,000 steps. Hub: The Inferno." in text
+    assert "1,000 steps. With a network: The Inferno." in text
     assert "○ Your judgement" in text
     assert "Is it verse?" not in text
     for step, told in (("1 bigrams", "▌ ✗ Below bigrams Enter resumes it"), ("1 answer", "Your judgement e writes it")):
