@@ -102,6 +102,7 @@ class RunsPane(Pane):
             reader.close()
 
     def on_resize(self) -> None:
+        self._tell_about(self.selected)  # what is too long is cut for the width
         self.call_after_refresh(self._draw_losses)
 
     def arrive(self) -> None:
