@@ -46,7 +46,7 @@ TOKEN = (
         "p",
         "The model gives this token a probability of {p}, before temperature and cuts.",
         "That is a surprisal of {surprise}: its negative logarithm.",
-        "surprisal",
+        "surprise",
     ),
     Row(
         "rank",

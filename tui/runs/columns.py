@@ -51,7 +51,7 @@ def columns(marked: Callable[[str], str]) -> tuple[Column, ...]:
         Column("  name", 0, name, left=True, least=16),
         Column("task", 9, lambda run: (run.task, MUTED), left=True, priority=2),
         Column("steps", 14, steps, priority=1, about=_about_steps, term="step"),
-        Column("best", 16, best, about=about_best, term="validation split"),
+        Column("best", 16, best, about=about_best, term="validation"),
         Column("bits, chance", 13, bits_or_chance, priority=5, about=_about_bits, term="bits per character"),
         Column("  data", 16, lambda run: f"  {Path(run.corpus).name}", left=True, priority=3),
         Column(

@@ -31,7 +31,7 @@ def plot(shown: Sequence[views.Losses]) -> list[Hint]:
     for name, (step, loss) in bests.items():
         apart = f"{loss - lowest:.4f} nats above the lowest of the plot" if loss > lowest else "the lowest of the plot"
         text = f"The lowest validation loss of {name} is {units.loss(loss)} nats, at step {step:,}. It is {apart}."
-        found.append(Hint(safe(name, lines=False), (units.loss(loss),), text, "validation split"))
+        found.append(Hint(safe(name, lines=False), (units.loss(loss),), text, "validation"))
     return found
 
 
@@ -40,7 +40,7 @@ def about(summary: Summary) -> list[Hint]:
     if summary.why:
         return []
     told = dict(views.facts(summary))
-    best = Hint("best", (told["best"],), about_best(summary), "validation split")
+    best = Hint("best", (told["best"],), about_best(summary), "validation")
     told["on disk"] = told["on disk"].removesuffix(" in ")
     return [best, *hints(ABOUT, told)]
 
