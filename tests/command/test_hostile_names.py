@@ -22,6 +22,7 @@ from workbench import PROJECT, TINY, VERSE, launch, notices, records
 
 from checkpoints import home
 from checkpoints import run as runs
+from engine.lab import record
 from engine.runs import queue
 from engine.runs.events import Event
 from engine.runs.messages import Control
@@ -117,7 +118,7 @@ def said(place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 def test_every_command_is_tried_here() -> None:
     tried = {"train", "fields", "resume", "own", "runs", "export", "sample", "tokenize", "classify", "predict", "rank"}
     tried |= {"choose", "retrieve", "search", "generate", "sweep", "doctor", "bench", "cache", "suspects"}
-    tried |= {"fetch", "config", "compare", "report", "export-metrics"}
+    tried |= {"fetch", "config", "compare", "report", "export-metrics", "lab", "lab run", "lab report"}
     tried |= {f"runs {name}" for name in ("tag", "note", "rename", "pin", "delete", "restore", "trash")}
     tried |= {"queue", "queue move", "queue cancel"}
     assert {name for name, _ in cli.commands()} == tried
@@ -401,3 +402,15 @@ def test_one_module_writes_to_stdout_and_stderr() -> None:
                         if ast.unparse(to) in ("1", "2") or "fileno" in ast.unparse(to):
                             found.add(str(path.relative_to(PROJECT)))
     assert found == {"tui/output.py", "engine/bench/output.py", "engine/lm/gguf_file.py"}
+
+
+def test_the_lab(place: Place, said: Said) -> None:
+    record.save_own_texts([HOSTILE])
+    record.save_answer("2.1", HOSTILE)
+    assert said("lab", "run", "--exercise", "2.1", "--corpus", place.corpus)[0] == 0
+    assert said("lab", "run", "--exercise", "2.1", "--json")[0] == said("lab")[0] == said("lab", "--json")[0] == 0
+    assert said("lab", "run", "--exercise", HOSTILE)[0] == 2
+    folder = place.folder / f"lab{HOSTILE}"
+    assert said("lab", "report", "--out", folder)[0] == 0
+    assert dangerous((folder / "lab.md").read_text("utf-8")) == []
+    assert dangerous((folder / "lab.html").read_text("utf-8")) == []

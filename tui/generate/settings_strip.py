@@ -34,6 +34,7 @@ NAMES = {
     "min_p": "min-p",
     "repetition_penalty": "repetition",
     "max_new_tokens": "new",
+    "seed": "seed",
 }
 TERMS = {
     "greedy": "greedy",
