@@ -41,7 +41,7 @@ class Cost:
 
 CPU: Mapping[str, Cost] = {
     "train": Cost(5, 34),
-    "classify": Cost(4, 45, 70),
+    "classify": Cost(4, 50, 115),
     "choose": Cost(5, 300),
     "retrieve": Cost(4, 32),
     "tokens": Cost(2),
