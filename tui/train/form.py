@@ -7,6 +7,7 @@ from typing import Any
 
 from textual import work
 from textual.app import ComposeResult
+from textual.timer import Timer
 from textual.widgets import Button, Static
 
 from checkpoints import home
@@ -49,6 +50,7 @@ class TrainForm(Form):
         self._corpus_problem = self._source = ""
         self._costs: list[tuple[str, str]] = []
         self._facts: list[tuple[str, str]] = []
+        self._later: Timer | None = None
         super().__init__(TrainSpec())
 
     def facts(self) -> ComposeResult:
@@ -80,7 +82,13 @@ class TrainForm(Form):
 
     def edited(self, name: str) -> None:
         if name in ("", "corpus", "encoding"):
-            self._look_at_corpus(self.text("corpus"), self.text("encoding"))
+            if self._later is not None:
+                self._later.stop()
+            # A path that is being typed names folders on its way, which would all be read.
+            self._later = self.set_timer(0.15 if name else 0.001, self._look)
+
+    def _look(self) -> None:
+        self._look_at_corpus(self.text("corpus"), self.text("encoding"))
 
     # -- beside the fields -------------------------------------------------------------------------------------------
 
