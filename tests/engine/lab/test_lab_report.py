@@ -14,8 +14,7 @@ from xml.etree import ElementTree
 
 import journals
 import pytest
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from markdown_page import cells, parsed
 from scipy import stats
 
 from checkpoints import home
@@ -157,21 +156,6 @@ def lab(older_runs: None) -> Lab:
     return Lab(LAB, False, Settings(), runs, done, results(), steps, answers, {"Hello World": 2})
 
 
-def parsed(page: Path) -> list[Token]:
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page.read_text())
-    return [inner for token in tokens for inner in (token, *(token.children or ()))]
-
-
-def rows_of(tokens: list[Token]) -> list[list[str]]:
-    rows: list[list[str]] = []
-    for place, token in enumerate(tokens):
-        if token.type == "tr_open":
-            rows.append([])
-        elif token.type in ("td_open", "th_open"):
-            rows[-1].append("".join(one.content for one in tokens[place + 1].children or ()))
-    return rows
-
-
 class Reader(HTMLParser):
     """Collects the tags and attributes of a document, its images, and its texts; checks that what opens also closes."""
 
@@ -200,7 +184,7 @@ class Reader(HTMLParser):
 
 def test_every_figure_text_and_outcome_is_in_the_page(lab: Lab, tmp_path: Path) -> None:
     tokens = parsed(write(lab, tmp_path / "out"))
-    rows = rows_of(tokens)
+    rows = cells(tokens)
     for row in (
         ["1", "Below bigrams", "–", "holds", shown(f"2.250 against 2.438 {HOSTILE}")],
         ["3.1", shown(f"The same {HOSTILE}"), shown(f"67% {HOSTILE}"), "could be chance", "p = 0.4"],

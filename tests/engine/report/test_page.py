@@ -10,8 +10,7 @@ from xml.etree import ElementTree
 
 import journals
 import pytest
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from markdown_page import cells, parsed
 
 from checkpoints import home
 from checkpoints.run import Run
@@ -27,22 +26,6 @@ from tui.command import cli
 
 SAMPLE = "```\n# no heading <b>bold</b>\n[link](http://x) | cell\n````\n\x1b[31mred \u202e ~~~"
 NAME = "<img src=x>|`[a](b)` *x*\n# y"
-
-
-def parsed(page: Path) -> list[Token]:
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page.read_text())
-    return [inner for token in tokens for inner in (token, *(token.children or ()))]
-
-
-def cells(tokens: list[Token]) -> list[list[str]]:
-    """The rows of all tables, without markup."""
-    rows: list[list[str]] = []
-    for place, token in enumerate(tokens):
-        if token.type == "tr_open":
-            rows.append([])
-        elif token.type in ("td_open", "th_open"):
-            rows[-1].append("".join(one.content for one in tokens[place + 1].children or ()))
-    return rows
 
 
 @pytest.fixture
