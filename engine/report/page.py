@@ -77,10 +77,18 @@ def write(run: Run, folder: Path, steps: Sequence[int] = ()) -> Path:
 
 def spec_of(run: Run) -> Spec:
     """The spec of a run, of the class of its task. Raises as :func:`engine.runs.owner.spec_as` does."""
-    task, _ = owner.task_of(run)
-    module = import_module(f"engine.{'gpt' if task == 'train' else task}.spec")
-    kind: type[Spec] = getattr(module, _SPECS[task])
-    return owner.spec_as(run, kind)
+    return owner.spec_as(run, kind_of(owner.task_of(run)[0]))
+
+
+def kind_of(task: str) -> type[Spec]:
+    """The class of the specs of a task."""
+    kind: type[Spec] = getattr(import_module(f"engine.{package_of(task)}.spec"), _SPECS[task])
+    return kind
+
+
+def package_of(task: str) -> str:
+    """The package of the engine that does a task."""
+    return "gpt" if task == "train" else task
 
 
 def command_of(task: str, spec: Any) -> str:
