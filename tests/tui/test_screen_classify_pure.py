@@ -126,7 +126,7 @@ def test_what_was_said_about_a_running_classification_goes_when_it_ends() -> Non
 def test_encoding_has_a_line_of_its_own_below_the_methods() -> None:
     events = [*told()[:2], EncodingDone(f"bert {HOSTILE}", 320, 12, 12.34), *told()[2:]]
     lines = text_of(overview.overview(folded(events), None, "lr", ViewState(), 120, 30)).splitlines()
-    (line,) = [number for number, text in enumerate(lines) if "encoding (" in text]
+    (line,) = [number for number, text in enumerate(lines) if "encoding (bert " in text]
     assert "12.3 s, 320 texts, 12 of them truncated" in lines[line]
     assert "MLP" in lines[line - 1]
     assert not CONTROLS.findall(lines[line])

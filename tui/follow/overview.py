@@ -10,6 +10,7 @@ from typing import TypeVar
 from rich.text import Text
 from textual.strip import Strip
 
+from engine.markdown import without_folder
 from tui import units
 from tui.follow.comparison_story import CompareStory, Method
 from tui.follow.headline import ViewState
@@ -26,7 +27,6 @@ from tui.widgets.styled import (
     MUTED,
     SELECTED,
     SERIES,
-    cut_start,
     interval,
     message,
     share,
@@ -42,8 +42,6 @@ CURVE = 9  # lines below which the panel of a curve says nothing
 NARROWEST = 38  # cells of a curve beside others
 Line = TypeVar("Line")
 BY_EPOCH = ("mlp", "margin", "cross-entropy")  # methods whose steps are epochs
-
-ENCODER = 24  # cells of the name of an encoder, which may be a path
 
 
 def _accuracy(method: Method) -> tuple[str, str]:
@@ -105,7 +103,7 @@ def table(
         lines += [Text(brief.row(way).plain, MUTED) for way in method.ways]
     if any(method.partial for method in story.methods.values()):
         lines.append(Text("  * on the items evaluated so far", MUTED))
-    shared = [replace(done, encoder=cut_start(done.encoder, ENCODER)) for done in story.encodings.values()]
+    shared = [replace(done, encoder=without_folder(done.encoder)) for done in story.encodings.values()]
     return lines + [Text(f"  {safe(str(done), lines=False)}", MUTED) for done in shared]
 
 
