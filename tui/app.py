@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import RenderableType
 from textual import getters, on, work
@@ -337,14 +337,12 @@ class LabApp(EndingApp):
         self.notify(told, severity="information" if written else "warning", markup=False)
 
     def action_repaint(self) -> None:
-        """Draw everything again."""
-        self.refresh(layout=True)
+        """Draw everything again, also what should be on the terminal already: something may have removed it.
 
-    def refresh(self, *, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw again; with a layout, also what should be on the terminal already: something may have removed it."""
-        if layout:
-            self._picture.forget()
-        return super().refresh(repaint=repaint, layout=layout, recompose=recompose)
+        Other layouts, such as that after a dialog was closed, send only what they change.
+        """
+        self._picture.forget()
+        self.refresh(layout=True)
 
     def action_theme(self) -> None:
         """The next theme."""

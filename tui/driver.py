@@ -7,11 +7,14 @@ import os
 import select
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.drivers import linux_driver
 from textual.events import AppBlur, AppFocus
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from tui.app import LabApp
 
 # One byte that is not UTF-8, from a Latin-1 terminal or out of a torn paste, would end the program.
 linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldecoder("utf-8")("replace")  # type: ignore
@@ -77,7 +80,7 @@ class TerminalDriver(linux_driver.LinuxDriver):
         if self._drawing:
             self.suspend_application_mode()
         self.resume_application_mode()
-        self._app.refresh(layout=True)
+        cast("LabApp", self._app).action_repaint()
 
 
 def leave_if_hung_up() -> None:

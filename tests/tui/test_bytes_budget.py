@@ -63,8 +63,8 @@ def test_keys_and_focus_cost_what_they_change_and_rest_costs_nothing() -> None:
         terminal.shows("newest first")
         assert sent(terminal, DOWN) < 2_000
         assert sent(terminal, FOCUS_OUT, FOCUS_IN) == 0
-        assert sent(terminal, HELP) < 50_000  # the pane behind it is dimmed: every cell changes
-        assert sent(terminal, b"q") < 50_000
+        assert sent(terminal, HELP) < 45_000  # the pane behind it is dimmed: every cell changes
+        assert sent(terminal, b"q") < 15_000  # what the page covered and dimmed, once
 
 
 def test_runs_with_a_live_row_sends_its_cells_only() -> None:
