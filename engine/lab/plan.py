@@ -23,7 +23,6 @@ from engine.lab.exercise import RUNS, State, Work
 from engine.lab.record import Measured, Settings
 from engine.lab.results import Temperatures, Tokens, Verse
 from engine.machine import likely_device, visible_gpus
-from engine.report.page import kind_of, package_of
 from engine.runs import owner
 from engine.runs.listing import figure, summarise
 from engine.runs.spec import changed, options, to_dict
@@ -55,7 +54,10 @@ def spec(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | Non
 
 def create(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | None = None) -> Run:
     """Make the run of a work. Raises :class:`engine.runs.spec.BadSpec` and :class:`OSError`."""
-    asked, module = spec(work, settings, quick=quick, gpu=gpu), import_module(f"engine.{package_of(work.task)}.runs")
+    asked, module = (
+        spec(work, settings, quick=quick, gpu=gpu),
+        import_module(f"engine.{owner.package_of(work.task)}.runs"),
+    )
     if work.task == "train":
         module.check_corpus(asked)
     run: Run = module.create(asked)
@@ -173,7 +175,7 @@ def _read_spec(path: Path, written: tuple[int, int]) -> tuple[str, Mapping[str, 
         task, known = owner.task_of(Run(path))
     except (OSError, CheckpointError):
         return "", {}
-    return task, {**to_dict(kind_of(task)()), **known}
+    return task, {**to_dict(owner.kind_of(task)()), **known}
 
 
 def _wanted(work: Work, settings: Settings, *, quick: bool) -> list[tuple[dict[str, Any], bool]]:
@@ -193,4 +195,4 @@ def _spec(work: Work, given: Mapping[str, Any]) -> Any:
         from engine.gpt.spec import build
 
         return build(given, preset_for_auto="fast")
-    return changed(kind_of(work.task)(), given)
+    return changed(owner.kind_of(work.task)(), given)

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from engine.runs.listing import figure
 from engine.runs.spec import Spec, options
 
 PAGE, MADE = "report.md", "made with llmlab-tui"
-_SPECS = {"train": "TrainSpec", "classify": "ClassifySpec", "choose": "ChooseSpec", "retrieve": "RetrieveSpec"}
 _TITLES = {
     "train": "Training of a GPT from scratch",
     "classify": "Comparison of text classifiers",
@@ -77,18 +75,7 @@ def write(run: Run, folder: Path, steps: Sequence[int] = ()) -> Path:
 
 def spec_of(run: Run) -> Spec:
     """The spec of a run, of the class of its task. Raises as :func:`engine.runs.owner.spec_as` does."""
-    return owner.spec_as(run, kind_of(owner.task_of(run)[0]))
-
-
-def kind_of(task: str) -> type[Spec]:
-    """The class of the specs of a task."""
-    kind: type[Spec] = getattr(import_module(f"engine.{package_of(task)}.spec"), _SPECS[task])
-    return kind
-
-
-def package_of(task: str) -> str:
-    """The package of the engine that does a task."""
-    return "gpt" if task == "train" else task
+    return owner.spec_as(run, owner.kind_of(owner.task_of(run)[0]))
 
 
 def command_of(task: str, spec: Any) -> str:

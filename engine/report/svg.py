@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 from engine.markdown import visible
 
@@ -180,4 +180,4 @@ def _label(value: float) -> str:
 
 def _safe(text: str) -> str:
     """Text of users as content of an element: it can neither end it nor hold what XML forbids."""
-    return escape(visible(text))
+    return escape(visible(text), quote=False)

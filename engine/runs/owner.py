@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from typing import Any, TypeVar
 
 from checkpoints import home, store
@@ -30,7 +31,8 @@ from engine.runs.spec import BadSpec, Spec, restored
 from engine.runs.worker import in_thread
 
 S = TypeVar("S", bound=Spec)
-TASKS = ("train", "classify", "choose", "retrieve")
+_SPECS = {"train": "TrainSpec", "classify": "ClassifySpec", "choose": "ChooseSpec", "retrieve": "RetrieveSpec"}
+TASKS = tuple(_SPECS)
 LOOKED_AT = 200  # the newest runs, for those that a process works on
 POLL = 0.1  # seconds between looks at a journal
 START_UP = 120.0  # seconds that a new owner has to take the lock: loading torch from a slow network disk takes long
@@ -83,6 +85,17 @@ def task_of(run: Run) -> tuple[str, dict[str, Any]]:
         named = f"{run.name}: this version does not know the task {str(task)[:60]!r}"
         raise store.CheckpointError(f"{named}; it knows {', '.join(TASKS)}")
     return task, record
+
+
+def kind_of(task: str) -> type[Spec]:
+    """The class of the specs of a task."""
+    kind: type[Spec] = getattr(import_module(f"engine.{package_of(task)}.spec"), _SPECS[task])
+    return kind
+
+
+def package_of(task: str) -> str:
+    """The package of the engine that does a task."""
+    return "gpt" if task == "train" else task
 
 
 def another_task(run: Run, wanted: str, what: str) -> str:

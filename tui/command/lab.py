@@ -9,8 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from data import sources
-from engine.lab import plan, progress, record
-from engine.lab import run as headless
+from engine.lab import record
 from engine.lab.exercise import RUNS, Exercise, Step
 from engine.lab.record import Settings
 from engine.runs import events as happened
@@ -42,6 +41,9 @@ def list_steps(*, quick: Quick = False, json: Json = False) -> int:
     quick
         Of the quick lab.
     """
+    from engine.lab import progress
+    from engine.lab import run as headless
+
     now = progress.read(quick)
     for event in headless.steps(now):
         if json:
@@ -73,6 +75,8 @@ def run(
     quick
         Fewer steps, rows and seeds.
     """
+    from engine.lab import run as headless
+
     exercises = headless.chosen(exercise or ())
     settings = _settings(given, exercises, quick=quick)
     control = Control()
@@ -104,6 +108,7 @@ def report(*, out: Path = Path("lab-report")) -> int:
     out
         The folder to write into.
     """
+    from engine.lab import progress
     from engine.lab.report import write
 
     both = [progress.read(quick) for quick in (False, True)]
@@ -114,6 +119,8 @@ def report(*, out: Path = Path("lab-report")) -> int:
 
 def _settings(given: Mapping[str, Any], exercises: Sequence[Exercise], *, quick: bool) -> Settings:
     """The settings with the names that were given, stored once every spec can be made of them."""
+    from engine.lab import plan
+
     problems = [
         Problem(name, f"{value}: no such file or folder")
         for name, value in given.items()

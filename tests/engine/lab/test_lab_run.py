@@ -101,8 +101,11 @@ def test_a_deleted_run_is_done_again() -> None:
     first = do(LAB[:1])
     (run,) = runs.every(home.runs())
     trash.delete(run)
+    assert runs.every(home.runs()) == []
     assert states(do(LAB[:1])) == states(first)
-    assert runs.every(home.runs()) != [run]
+    (again,) = runs.every(home.runs())
+    (deleted,) = trash.deleted(home.runs())
+    assert again.read_json("spec.json") == deleted.run.read_json("spec.json")
 
 
 def test_a_stop_leaves_what_the_next_call_goes_on_with() -> None:
