@@ -5,9 +5,11 @@ A view makes its hints from what it draws, with the functions that write the val
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,9 +40,23 @@ class Row:
     name: str
     figure: str
     """what the value is"""
-    meaning: str
+    meaning: str = ""
     """what follows from it"""
     term: str = ""
+    pattern: str = ""
+    """of a line, a regular expression in which ``{x}`` is a number, ``{x:time}`` a time, ``{x:words}`` some words"""
+    others: bool = False
+    """whether this explains all columns that no other row does; their titles are names"""
+
+
+def read(file: Path) -> dict[str, list[Row]]:
+    """The rows of a file by view: an object a line, with the fields of a row and the names of its views."""
+    found: dict[str, list[Row]] = {}
+    for line in file.read_text("utf-8").splitlines():
+        fields = json.loads(line)
+        for view in fields.pop("views"):
+            found.setdefault(view, []).append(Row(**fields))
+    return found
 
 
 def hints(rows: Iterable[Row], values: Mapping[str, str], labels: Mapping[str, str] | None = None) -> list[Hint]:

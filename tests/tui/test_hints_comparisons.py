@@ -27,7 +27,7 @@ from tui.app import LabApp
 from tui.choose.pane import ChoosePane
 from tui.classify.pane import ClassifyPane
 from tui.follow.comparison import ComparePane
-from tui.follow.hints import Others, of_view
+from tui.follow.hints import VIEWS, of_view
 from tui.follow.scatter import Mapped
 from tui.hints import Hint, Row
 from tui.retrieve.pane import RetrievePane
@@ -123,8 +123,8 @@ async def look(pilot: Pilot[int], pane: ComparePane, view: str, *keys: str) -> l
 
 def untold(pane: Any) -> set[str]:
     """Names of hints that no view had, of those that are not named after something in it."""
-    rows = [row for rows in pane.HINTS.values() for row in rows]
-    return {row.name for row in rows if "name" not in getattr(row, "pattern", "")} - pane.told
+    rows = [row for view, rows in VIEWS.items() if view.startswith(pane.id) for row in rows]
+    return {row.name for row in rows if "name" not in row.pattern} - pane.told
 
 
 @pytest.mark.parametrize("size", [*SIZES, WIDE])
@@ -240,7 +240,7 @@ def test_a_column_that_has_no_room_leaves_its_hint_to_the_line_with_its_name() -
 def test_the_row_of_the_cursor_gives_the_values_and_every_drawn_cell_is_shown() -> None:
     rows = (
         Row("lead", "{row} leads by {value} with {p-value}.", ""),
-        Others("softmax", "{title}: {value} of {row}.", ""),
+        Row("softmax", "{title}: {value} of {row}.", others=True),
     )
     titles = ("", "lead", "▸ MLP")
     drawn = [

@@ -14,7 +14,7 @@ from checkpoints.run import Run
 from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
 from engine.runs.worker import Task
-from tui.choose import hints, own
+from tui.choose import own
 from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
 from tui.choose.own import Answered, Own
@@ -37,7 +37,7 @@ class ChoosePane(ComparePane):
     PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
     FIRST = "overview"
-    WORDS, HINTS = WORDS, hints.VIEWS
+    WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
     TYPED = {"ch-question": "type your own question", "ch-choices": "*correct choice | another | a third"}
     TYPING = "own"

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from engine.comparison.statistics import ClassReport, Report
 from tui.classify.runs import Findings
 from tui.classify.views import NAMES, ViewState
+from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
@@ -37,6 +38,7 @@ LABEL = 14
 CELL, WIDE = 7, 12  # cells of a number at least, and at most
 SIDE = 34  # cells that texts need beside the matrix
 TEXT = 8  # lines of a text in full at most, with its frame
+MANY = 6  # classes whose counts are named by a hint
 _SHADES = " ░▒▓█"
 
 
@@ -95,6 +97,16 @@ def _grid(report: Report, state: ViewState, label: int, cell: int, width: int, h
             line.append(" ").append(text, style if here else MUTED if row == column or not number else BRIGHT)
         lines.append(line)
     return lines
+
+
+def matrix_hint(report: Report, text: str) -> Hint:
+    """Of the counts in the matrix that stand in ``text``."""
+    right = [row[place] for place, row in enumerate(report.confusion)]
+    counts = dict.fromkeys(f"{count:,}" for row in report.confusion for count in row if count)
+    some = ", ".join(f"{count:,}" for count in right[:MANY]) + ", …" * (len(right) > MANY)
+    told = f"On the diagonal are the rows predicted correctly ({some}), {sum(right):,} of {report.rows:,} in all."
+    more = "Every other cell counts rows of the class to the left that are predicted as the class above."
+    return Hint("true ↓", tuple(count for count in counts if count in text), f"{told} {more}", "confusion matrix")
 
 
 def _level(part: float) -> int:

@@ -11,7 +11,7 @@ from textual.strip import Strip
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
 from engine.runs.worker import Task
-from tui.classify import figures, hints, map, pages, sentence
+from tui.classify import figures, map, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.overview import overview
 from tui.classify.runs import Classifications, Findings
@@ -34,7 +34,7 @@ class ClassifyPane(ComparePane):
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
     FIRST = "overview"
-    WORDS, HINTS = WORDS, hints.VIEWS
+    WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to classify"}
     TYPING = "sentence"
@@ -160,7 +160,7 @@ class ClassifyPane(ComparePane):
     def explain(self, view: Lines) -> Sequence[Hint]:
         found, method = super().explain(view), self.story.methods.get(self.method)
         if view is self.board and self.view_state.view == "matrix" and method is not None and method.report is not None:
-            return [*found, *hints.matrix(method.report, view.plain)]
+            return [*found, pages.matrix_hint(method.report, view.plain)]
         return found
 
     def known(self) -> dict[str, str]:

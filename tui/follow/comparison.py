@@ -21,7 +21,7 @@ from tui.follow import headline, hints
 from tui.follow.comparison_form import CompareForm
 from tui.follow.pane import Board, FollowPane
 from tui.follow.task_runs import TaskRuns
-from tui.hints import Hint, Row
+from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.field import Field
 from tui.widgets.line_table import recording
@@ -41,8 +41,6 @@ class ComparePane(FollowPane):
     FIRST: ClassVar[str]
     """the view that is shown first"""
     WORDS: ClassVar[headline.Words]
-    HINTS: ClassVar[Mapping[str, Sequence[Row]]]
-    """what explains the figures of each view"""
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions beside ``back`` that need results on the screen"""
     TYPED: ClassVar[Mapping[str, str]]
@@ -215,10 +213,11 @@ class ComparePane(FollowPane):
     def explain(self, view: Lines) -> Sequence[Hint]:
         told, text = self.known(), view.plain
         if view is not self.board:
-            return hints.of_view(hints.AROUND, (), text, told)
+            return hints.of_view(hints.VIEWS["around"], (), text, told)
         with recording() as rows:
             self._view_or_error(*view.size)
-        found = hints.of_view(self.HINTS.get(self.view_state.view, ()), rows, text, told)
+        of_view = hints.VIEWS[f"{self.task_runs.task} {self.view_state.view}"]
+        found = hints.of_view(of_view, rows, text, told)
         return [*found, *hints.sentences(self.story, self.WORDS.methods, self.method, text)]
 
     def known(self) -> dict[str, str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from tui.follow.comparison_story import CompareStory
-from tui.hints import MISSING, Hint, Row
+from tui.hints import MISSING, Hint, Row, read
 from tui.text import safe
 from tui.widgets.line_table import Drawn
 
@@ -24,19 +24,8 @@ _PARTS = {
 }
 _TEXTS = {"", "method", "class", "query", "question", "text", "label", "suggested"}
 """titles of columns that hold no figures"""
-
-
-@dataclass(frozen=True)
-class Line(Row):
-    """A figure in a line."""
-
-    pattern: str = ""
-    """of the line, a regular expression in which ``{x}`` is a number, ``{x:time}`` a time, ``{x:words}`` some words"""
-
-
-@dataclass(frozen=True)
-class Others(Row):
-    """All columns that no other row explains; their titles are names."""
+VIEWS = read(Path(__file__).with_suffix(".jsonl"))
+"""by task and view; ``form`` is of what stands beside a form, ``around`` of the lines above and below the views"""
 
 
 class _Values(dict[str, str]):
@@ -44,20 +33,19 @@ class _Values(dict[str, str]):
         return MISSING
 
 
-def of_view(rows: Iterable[Row], drawn: Sequence[Drawn], text: str, values: Mapping[str, str]) -> list[Hint]:
+def of_view(rows: Sequence[Row], drawn: Sequence[Drawn], text: str, values: Mapping[str, str]) -> list[Hint]:
     """The rows whose figures are drawn: in ``drawn`` rows of tables, or in the ``text`` of the view.
 
     A row explains the column with its title, else the figure that follows its name. Its sentences may have ``values``,
     and of a column ``{value}``, the cell in the row of the cursor (else in the first that has one), ``{row}``, the
     first cell there, and the others by the titles of their columns.
     """
-    rows = tuple(rows)
-    own = {row.name for row in rows if type(row) is Row} | _TEXTS
-    lines = {row.name for row in rows if isinstance(row, Line)}
+    own = {row.name for row in rows if not (row.pattern or row.others)} | _TEXTS
+    lines = {row.name for row in rows if row.pattern}
     found = []
     for row in rows:
         hint = _column(row, own, drawn, text, values)
-        if hint is None and (isinstance(row, Line) or row.name not in lines):
+        if hint is None and (row.pattern or row.name not in lines):
             hint = _line(row, text, values)
         found += [hint] if hint is not None else []
     return found
@@ -88,7 +76,7 @@ def sentences(story: CompareStory, names: Mapping[str, str], method: str, text: 
 
 def beside_form(text: str, source: str, checks: Sequence[str]) -> list[Hint]:
     """Of what a look at the data has found; ``source`` and ``checks`` are parts of the ``text``."""
-    return [*of_view(FORM, (), text, {}), *_sentences(source, checks, CHECKS, text)]
+    return [*of_view(VIEWS["form"], (), text, {}), *_sentences(source, checks, CHECKS, text)]
 
 
 def _sentences(name: str, said: Iterable[str], meaning: str, text: str) -> list[Hint]:
@@ -115,11 +103,11 @@ def _hint(row: Row, name: str, shown: Iterable[str], values: Mapping[str, str]) 
 
 def _column(row: Row, own: set[str], drawn: Sequence[Drawn], text: str, values: Mapping[str, str]) -> Hint | None:
     def explains(title: str) -> bool:
-        return title.strip() not in own if isinstance(row, Others) else title.strip() == row.name
+        return title.strip() not in own if row.others else title.strip() == row.name
 
     cells = [(one, title, one.cells[title]) for one in drawn for title in one.titles if explains(title)]
     cells = [cell for cell in cells if (figures := figures_of(cell[2])) and figures == drawn_of(cell[2], text)]
-    if isinstance(row, Line) or not cells:
+    if row.pattern or not cells:
         return None
     here, title, value = next((cell for cell in cells if cell[0].here), cells[0])
     told = {"row": next(iter(here.cells.values())), "title": title, "value": value}
@@ -130,9 +118,9 @@ def _column(row: Row, own: set[str], drawn: Sequence[Drawn], text: str, values: 
 
 
 def _line(row: Row, text: str, values: Mapping[str, str]) -> Hint | None:
-    if isinstance(row, Others):
+    if row.others:
         return None
-    pattern = row.pattern if isinstance(row, Line) else re.escape(row.name).replace("\\ ", " ") + " {value}"
+    pattern = row.pattern or re.escape(row.name).replace("\\ ", " ") + " {value}"
     pattern = re.sub(r"\{(\w+?):?(time|words|)\}", lambda one: f"(?P<{one[1]}>{_PARTS[one[2]]})", pattern)
     if not (matches := list(re.finditer(pattern.replace(" ", r"\s+"), text))):
         return None
@@ -153,112 +141,3 @@ CHECKS = (
     "These are counts of what was found when the data were read: lines with · were left as they are, those with ! "
     "were changed or left out. Test items that are also in train make figures too high."
 )
-FORM = (
-    Line(
-        "train",
-        "{train} rows are for training, on {held} settings are chosen, and {judged} are judged.",
-        "No row is in two of them.",
-        "validation",
-        "{train} train {held} validation {judged} test",
-    ),
-    Line(
-        "documents",
-        "{documents} documents are searched.",
-        "{train} queries with qrels are for training; the figures are of {judged} others.",
-        "qrels",
-        "{documents} documents(?: {train} train queries)?(?: {judged} (?:test|dev) queries)?",
-    ),
-    Line("grade", "The document has grade {grade} for the query.", "0 would be irrelevant.", "qrels", "grade {grade}"),
-    Line("chance", "Guessing can expect an accuracy of {chance}.", "It is a control.", "chance", "chance {chance}"),
-)
-"""of what stands beside the form"""
-AROUND = (
-    Line(
-        "best",
-        "Of the methods that have figures, {best} has the highest, {figure}.",
-        "It is of the items of the split {split}, n = {n}.",
-        pattern=r"best {best_name:words} {figure}\*?(?: nDCG@{unit})?",
-    ),
-    Line(
-        "time",
-        "The run is {name} and has worked for {time}.",
-        "What it reused of an earlier run took no time.",
-        pattern="(?P<name>finished|stopped|failed|interrupted) .* {time:time}\\s*$",
-    ),
-    Line(
-        "sequences/s",
-        "The encoder has read {done} of {all} texts, {speed} sequences per second.",
-        "The rest takes about {left}.",
-        "encoder",
-        r"{done} / {all} {speed} sequences/s(?: {left:time} left)?",
-    ),
-    Line(
-        "accuracy",
-        "{done} of {all} items have been judged, and {figure} of them are right.",
-        "The 95% interval is {low} to {high} and narrows as more are judged.",
-        "confidence interval",
-        r"{done} / {all} accuracy {figure} \({low}–{high}\)",
-    ),
-    Line(
-        "loss",
-        "Step {done} of at most {all} has a training loss of {loss} nats.",
-        "On held-out data the best score so far is {held}; training ends when it stops rising.",
-        "cross-entropy",
-        r"(?:{done} / {all})? loss {loss}(?: held out {held})?(?: {left:time} left)?",
-    ),
-    Line(
-        "methods",
-        "{done} of {all} methods have figures.",
-        "A method has them when it has been trained and judged.",
-        pattern="{done} of {all} methods have results",
-    ),
-)
-"""of the lines above and below the views"""
-LINES = Line(
-    "lines",
-    "Lines {first} to {last} of {all} are shown.",
-    "PgUp and PgDn show the others.",
-    pattern="lines {first}–{last} of {all}",
-)
-TABLE = (
-    Line(
-        "n",
-        "All figures are of {count} items of the split {split}, which no method was trained on.",
-        "The more there are, the narrower are the intervals.",
-        pattern="n = {count}",
-    ),
-    Row(
-        "95% interval",
-        "The 95% interval of the figure of {row} is {value}.",
-        "For shares of right items it is Wilson's, else it comes from a bootstrap over the items.",
-        "confidence interval",
-    ),
-    Row(
-        "seeds",
-        "The number of trainings of {row} and the standard deviation of their accuracies are {value}.",
-        "Its accuracy, {accuracy}, is their mean.",
-    ),
-    Line(
-        "encoding",
-        "Encoding {texts} texts took {seconds} s with the encoder {encoder}.",
-        "All methods on its features share this cost, and their own seconds do not have it.",
-        "encoder",
-        r"encoding \({encoder:words}\): (?:{seconds} s|time not measured), {texts} texts(?:, {cut} of)?",
-    ),
-    Line(
-        "mean of",
-        "The line is the mean loss of {count} steps.",
-        "It shows the trend that single steps hide.",
-        "moving average",
-        "mean of {count}",
-    ),
-    LINES,
-    Line(
-        "step",
-        "The method is at step {step} of at most {all}, with a training loss of {loss} nats.",
-        "Its score on held-out data is {held}; the best step is kept.",
-        "cross-entropy",
-        r"(?:step {step} of {all}, )?loss {loss}(?:, held out {held})?(?:, {left:time} left)?",
-    ),
-)
-"""of the tables of methods, and of the panels below them"""

@@ -6,38 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tui.follow.hints import Line, drawn_of, of_view
+from tui.follow.hints import VIEWS, drawn_of, of_view
 from tui.hints import Hint
 from tui.lab.views import Shown
 
 if TYPE_CHECKING:
     from engine.lab.exercise import Outcome
 
-LINES = (
-    Line(
-        "lab",
-        "{done} of the {all} steps of the lab are done.",
-        "The time for the others, {left}, is estimated from the speed of this machine and of what has run here.",
-        pattern="{done} of {all}(?: · about {left:time} left)? ─",
-    ),
-    Line(
-        "lab",
-        "Of the steps of exercise {number}, {done} of {all} are done.",
-        "A step is done when its results or your sentences are on the disk.",
-        pattern=r"[○●✓✗] {number:words} (?P<title>\S.*?) {done}/{all}",
-    ),
-    Line("lab", "The exercises are {number} and those after it.", "←→ go to the others.", pattern="[○●✓✗] {number} "),
-    Line(
-        "step", "Step {place} of {all} of this exercise is selected.", "↑↓ select another.", "", "step {place} of {all}"
-    ),
-    Line(
-        "guess",
-        "For “{text}” you guessed {guess} tokens, and the tokenizer makes {tokens} of it.",
-        "After the mark stand their ids.",
-        "token",
-        r"“{text:words}” {guess}(?: {tokens} [✓✗] (?P<ids>\d[\d ]*))?",
-    ),
-)
 DECIDED: Mapping[Outcome, str] = {
     "holds": "These figures of your own results decide for the claim.",
     "does not hold": "These figures of your own results decide against the claim.",
@@ -48,7 +23,7 @@ DECIDED: Mapping[Outcome, str] = {
 
 def of_lab(shown: Shown, text: str) -> list[Hint]:
     """Of the list and the selected exercise; ``text`` is what is drawn."""
-    found = of_view(LINES, (), text, {})
+    found = of_view(VIEWS["lab"], (), text, {})
     if shown.lab is None:
         return found
     exercise, here = shown.here

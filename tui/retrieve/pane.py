@@ -20,7 +20,7 @@ from tui.follow.exporting import write
 from tui.follow.folding import Folded
 from tui.follow.scatter import Mapped, walk
 from tui.pane import bindings
-from tui.retrieve import columns, hints, map, searching
+from tui.retrieve import columns, map, searching
 from tui.retrieve.figures import batch, figures, gain_lines
 from tui.retrieve.form import RetrieveForm
 from tui.retrieve.runs import Gain, Gains, Retrievals
@@ -41,7 +41,7 @@ class RetrievePane(ComparePane):
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
-    WORDS, HINTS = WORDS, hints.VIEWS
+    WORDS = WORDS
     TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
     TYPED = {"re-query": "type a query (/ focuses this box)"}

@@ -9,42 +9,10 @@ from rich.text import Text
 from engine.report.compare import Compared
 from tui import units
 from tui.hints import Hint
+from tui.runs.hints import VIEWS
 
-COLUMNS = {
-    "steps": (
-        "Steps that are done, of all",
-        "Losses of runs are compared at the same step, or along another axis with a.",
-    ),
-    "loss": (
-        "Validation loss of each run at the cursor",
-        "It is in nats per character; lower is better.",
-        "cross-entropy",
-    ),
-    "best": ("Best figure of each run", "A training has the lowest validation loss, a comparison its best method."),
-    "bits": (
-        "Lowest validation loss in bits per character",
-        "It is the loss in nats divided by ln 2.",
-        "bits per character",
-    ),
-    "figure": ("Figure of each method on the evaluated items", "Higher is better.", "accuracy"),
-    "95%": (
-        "Confidence intervals",
-        "The figure on further items of the same kind lies within with 95% confidence.",
-        "confidence interval",
-    ),
-    "n": ("Evaluated items", "The more there are, the narrower the intervals."),
-    "best less it": (
-        "Figure of the best method less that of each other one, item by item",
-        "A difference above 0 is in favour of the best.",
-        "paired test",
-    ),
-    "p (Holm)": (
-        "Probability of at least such a difference if both methods were equally good",
-        "It is corrected for the number of pairs; from 0.05 on the difference could be chance.",
-        "Holm",
-    ),
-}
-"""what a column holds, what that means, and a term of the glossary, by its head without the place of the cursor"""
+COLUMNS = {row.name: row for row in VIEWS["compare"]}
+"""by the head of the column without the place of the cursor"""
 
 
 def columns(heads: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> list[Hint]:
@@ -52,12 +20,12 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> list[
     found, label = [], int("method" in heads)
     for place, head in enumerate(heads):
         title, _, at = head.partition(" at ")
-        what, meaning, *term = COLUMNS.get(title, ("", ""))
-        cells = [(str(row[label]), str(row[place])) for row in rows if str(row[place])]
-        if what and cells:
+        row = COLUMNS.get(title)
+        cells = [(str(one[label]), str(one[place])) for one in rows if str(one[place])]
+        if row is not None and cells:
             told = ", ".join(f"{name} {cell}" for name, cell in cells)
             shown = (*(cell for _, cell in cells), *filter(None, [at]))
-            found.append(Hint(head, shown, f"{what}: {told}. {meaning}", *term))
+            found.append(Hint(head, shown, f"{row.figure}: {told}. {row.meaning}", row.term))
     return found
 
 

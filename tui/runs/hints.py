@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.runs.listing import Summary
 from tui import units
-from tui.hints import Hint, Row, hints
+from tui.hints import Hint, hints, read
 from tui.runs import views
 from tui.runs.columns import about_best
 from tui.text import safe
 
-ABOUT = (
-    Row("model", "The run was started with {model}.", "c copies all of its settings into a form."),
-    Row("on disk", "The run has {on disk} in its folder.", "d moves the folder into the trash, where it stays a week."),
-    Row(
-        "owner",
-        "State of its process: {owner}.",
-        "A run goes on without this program; one that has ended can be resumed.",
-    ),
-    Row("note", "Your tags and note are: {note}.", "They change nothing in the run, and the filter finds them."),
-)
+VIEWS = read(Path(__file__).with_suffix(".jsonl"))
 
 
 def plot(shown: Sequence[views.Losses]) -> list[Hint]:
@@ -42,7 +34,7 @@ def about(summary: Summary) -> list[Hint]:
     told = dict(views.facts(summary))
     best = Hint("best", (told["best"],), about_best(summary), "validation")
     told["on disk"] = told["on disk"].removesuffix(" in ")
-    return [best, *hints(ABOUT, told)]
+    return [best, *hints(VIEWS["about"], told)]
 
 
 def differences(first: Summary, second: Summary) -> list[Hint]:

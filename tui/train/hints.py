@@ -4,164 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tui import units
 from tui.follow.story import Story
-from tui.hints import MISSING, Hint, Row, hints
+from tui.hints import MISSING, Hint, hints, read
 from tui.train import views
 from tui.widgets.curve import REFERENCES, CurveOptions, reference
 
-FIGURES = (
-    Row(
-        "validation",
-        "The mean cross-entropy on the whole validation split is {validation} nats = {bits/char} bits per character.",
-        "{against}",
-        "cross-entropy",
-    ),
-    Row(
-        "best",
-        "The lowest validation loss of the run is {best} nats, at step {at step}.",
-        "The last one is {validation} nats; if it rises while the batch loss falls, the model overfits.",
-        "overfitting",
-    ),
-    Row(
-        "bits/char",
-        "{validation} nats divided by ln 2 are {bits/char} bits per character.",
-        "Without a model a character of this corpus takes log2 of {distinct} = {uniform bits} bits.",
-        "bits per character",
-    ),
-    Row(
-        "at step",
-        "The lowest validation loss, {best} nats, was measured at step {at step}.",
-        "The checkpoint of that step is kept; the figures are of step {step}.",
-        "checkpoint",
-    ),
-    Row(
-        "tokens/s",
-        "Training processes {tokens/s} tokens per second; a token is a character here.",
-        "A step of {per step} tokens takes {step time}.",
-        "token",
-    ),
-    Row(
-        "of hardware peak",
-        "Training computes at {of hardware peak} of {peak}, the rate of a large matrix product on this device.",
-        "The rest of the time goes to small operations, memory traffic and the calls themselves.",
-        "FLOP/s",
-    ),
-    Row(
-        "learning rate",
-        "The optimizer takes step {step} with a learning rate of {learning rate}.",
-        "The schedule raises it during warm-up and lowers it later; l sets another peak.",
-        "learning rate",
-    ),
-    Row(
-        "gradient norm",
-        "The gradient of all parameters has the norm {gradient norm} before clipping.",
-        "What exceeds the limit of the clipping is scaled down; norms that keep growing announce divergence.",
-        "gradient norm",
-    ),
-    Row(
-        "last saved",
-        "The newest checkpoint is of step {last saved}; the figures are of step {step}.",
-        "A run that stops or dies resumes from it and gives the same losses.",
-        "checkpoint",
-    ),
-    Row(
-        "epoch",
-        "At step {step} the model has seen {seen} characters: {epoch} times the {train} of the training split.",
-        "From 1 on it sees text that it has seen before, unless windows are drawn at random.",
-        "epoch",
-    ),
-    Row(
-        "batch loss",
-        "The mean cross-entropy of the batch at step {step} is {batch loss} nats per character.",
-        "It is of a few windows and with dropout, so it varies more than the validation loss, {validation} nats.",
-        "batch",
-    ),
-    Row(
-        "parameters",
-        "The model has {parameters} parameters, the numbers that training changes.",
-        "Training it needs about {memory} for weights, gradients, the optimizer's state and activations.",
-        "parameter",
-    ),
-)
+VIEWS = read(Path(__file__).with_suffix(".jsonl"))
+FIGURES = {row.name: row for row in VIEWS["figures"]}
 GUESSES = {
     "uniform": "Giving each of {distinct} characters the same probability has a loss of ln {distinct} = {loss} nats.",
     "letter frequencies": "Predicting each character by its frequency in the corpus has a loss of {loss} nats.",
     "bigrams": "Predicting each character from the one before it, with counts of pairs, has a loss of {loss} nats.",
 }
-FACTS = (
-    Row(
-        "parameters",
-        "The model that the form describes has {parameters} trainable numbers.",
-        "They follow from layers, width, context and the {distinct} characters of the vocabulary.",
-        "parameter",
-    ),
-    Row(
-        "memory",
-        "Training needs about {memory}: weights, gradients, the optimizer's state, and activations of a batch.",
-        "A smaller batch, context or model needs less.",
-    ),
-    Row(
-        "per step",
-        "Every optimizer step takes {per step}: batch times context.",
-        "The loss of a step is the mean over them.",
-        "batch",
-    ),
-    Row(
-        "one epoch",
-        "After {one epoch} the model has seen as many characters as the training split has, 90% of the corpus.",
-        "The whole run takes {whole run}.",
-        "epoch",
-    ),
-    Row(
-        "whole run",
-        "All steps together take {whole run}, of {one epoch} each.",
-        "After many epochs a model learns the text by heart: the validation loss rises again.",
-        "epoch",
-    ),
-    Row(
-        "prompt",
-        "Of the samples' prompt, the {prompt}.",
-        "The model does not see them; a longer context or a shorter prompt avoids that.",
-        "context",
-    ),
-    Row(
-        "characters",
-        "The corpus has {characters}.",
-        "The distinct ones are the vocabulary: each is a token.",
-        "vocabulary",
-    ),
-    Row(
-        "ln V",
-        "Giving each character the same probability has a loss of {ln V} (ln of the vocabulary's size), in nats.",
-        "An untrained model begins near it.",
-        "cross-entropy",
-    ),
-    Row(
-        "unigrams",
-        "Predicting by {unigrams} alone has a loss of that many nats per character.",
-        "A model below it uses previous characters.",
-        "unigram",
-    ),
-    Row(
-        "bigrams",
-        "Predicting by {bigrams}, one previous character, has a loss of that many nats per character.",
-        "A model below it uses more than the previous character.",
-        "bigram",
-    ),
-)
 
 
 def figures(story: Story, cursor: int | None, width: int) -> list[Hint]:
     """Of the lines of figures in ``width`` cells."""
-    return hints(FIGURES, known(story, cursor), views.labels(width))
+    return hints(FIGURES.values(), known(story, cursor), views.labels(width))
 
 
 def curve(story: Story, options: CurveOptions) -> list[Hint]:
     """Of the marks in the legend, and of the references that the curve is drawn against."""
     values = known(story, options.cursor)
-    text = hints(FIGURES[:1], values)[0].text
+    text = hints([FIGURES["validation"]], values)[0].text
     span = f"mean of {options.smoothing} steps"
     found = [
         Hint("validation", (), text, "cross-entropy"),
@@ -220,7 +88,10 @@ def notices(story: Story, cursor: int | None) -> list[Hint]:
     if cursor is not None:
         values = known(story, cursor)
         text = f"The cursor is on step {values['step']}. ←→ walk over the steps with an evaluation or a sample."
-        return [Hint("Step", (values["step"],), text, "step"), *hints((FIGURES[10], FIGURES[0]), values)]
+        return [
+            Hint("Step", (values["step"],), text, "step"),
+            *hints((FIGURES["batch loss"], FIGURES["validation"]), values),
+        ]
     if (found := views.below(story)) is None:
         return []
     name, since, follows = found
@@ -231,7 +102,7 @@ def notices(story: Story, cursor: int | None) -> list[Hint]:
 def facts(entries: Iterable[tuple[str, str]], distinct: int) -> list[Hint]:
     """Of what stands beside the form."""
     values: Mapping[str, str] = {"whole run": MISSING, "distinct": f"{distinct:,}", **dict(entries)}
-    return [hint for hint in hints(FACTS, values) if hint.shown != (MISSING,)]
+    return [hint for hint in hints(VIEWS["facts"], values) if hint.shown != (MISSING,)]
 
 
 def known(story: Story, cursor: int | None) -> dict[str, str]:
