@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,31 +15,32 @@ from engine.classify.spec import ClassifySpec
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.messages import finish
 from engine.runs.spec import spelled
-from tui.choose import form as choose
-from tui.classify import form as classify
+from tui.choose.form import ChooseForm
+from tui.classify.form import ClassifyForm
 from tui.follow import comparison_form
-from tui.retrieve import form as retrieve
+from tui.follow.comparison_form import CompareForm
+from tui.retrieve.form import RetrieveForm
 
 
 @pytest.mark.parametrize(
     ("form", "spec", "name", "shown", "whole"),
     [
-        (classify, ClassifySpec(), "dair-ai/emotion", "a text of 0", "12 test"),
-        (choose, ChooseSpec(), "tau/commonsense_qa", "th time?", "items to train on"),
-        (choose, ChooseSpec(), "allenai/swag:regular", "sent2", "items to train on"),
-        (retrieve, RetrieveSpec(), "BeIR/scifact", "On alphacell", "12 documents"),
+        (ClassifyForm, ClassifySpec(), "dair-ai/emotion", "a text of 0", "12 test"),
+        (ChooseForm, ChooseSpec(), "tau/commonsense_qa", "th time?", "items to train on"),
+        (ChooseForm, ChooseSpec(), "allenai/swag:regular", "sent2", "items to train on"),
+        (RetrieveForm, RetrieveSpec(), "BeIR/scifact", "On alphacell", "12 documents"),
     ],
 )
 def test_a_look_asks_only_when_told_to_and_shows_all_once_it_is_cached(
-    form: ModuleType, spec: Any, name: str, shown: str, whole: str, stand_in: StandIn
+    form: type[CompareForm], spec: Any, name: str, shown: str, whole: str, stand_in: StandIn
 ) -> None:
     LAYOUTS.get(name, LAYOUTS["BeIR/scifact:corpus"])(stand_in)
     values = {**spelled(spec), "data": name}
 
     def told(**asked: bool) -> str:
-        seen = form.look(values, **asked)
+        seen = form.read(values, **asked)
         assert not seen.problem
-        rows = seen.first_rows().plain if form is classify else ""
+        rows = seen.first_rows().plain if form is ClassifyForm else ""
         return f"{seen.facts().plain}\n{rows}"
 
     assert f"{name} is looked up on the Hub when you press Enter here or F5" in told()
@@ -49,7 +49,7 @@ def test_a_look_asks_only_when_told_to_and_shows_all_once_it_is_cached(
     assert shown in first
     assert "Only the first rows are shown: F5 downloads" in first
     assert whole not in first
-    get = hub_data.fetch_collection if form is retrieve else hub_data.fetch
+    get = hub_data.fetch_collection if form is RetrieveForm else hub_data.fetch
     finish(get(name, "bundled", lambda: iter(())))
     stand_in.asked.clear()
     complete = told()
@@ -60,7 +60,7 @@ def test_a_look_asks_only_when_told_to_and_shows_all_once_it_is_cached(
 
 def test_a_look_tells_why_there_is_nothing_to_see(stand_in: StandIn) -> None:
     LAYOUTS["allenai/swag:regular"](stand_in)
-    seen = choose.look({**spelled(ChooseSpec()), "data": "allenai/swag"}, ask=True)
+    seen = ChooseForm.read({**spelled(ChooseSpec()), "data": "allenai/swag"}, ask=True)
     assert not seen.problem
     assert "its configurations are regular, full" in seen.note
     assert "Enter tries again" in seen.note
@@ -78,7 +78,7 @@ def test_a_look_that_is_not_waited_for_any_more_ends(stand_in: StandIn, monkeypa
     monkeypatch.setattr(comparison_form, "get_current_worker", Worker)
     values = {**spelled(ClassifySpec()), "data": "dair-ai/emotion"}
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(classify.look(values, ask=True)), daemon=True)
+    thread = threading.Thread(target=lambda: found.append(ClassifyForm.read(values, ask=True)), daemon=True)
     thread.start()
     thread.join(4)
-    assert found == [classify.SeenTable()]
+    assert found == [ClassifyForm.NOTHING]

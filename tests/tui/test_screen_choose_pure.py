@@ -14,7 +14,7 @@ from engine.choose.spec import ChooseSpec
 from engine.runs import spec as specs
 from engine.runs.events import Classified, ContenderDone, ContenderStep, Finished, ItemJudged, Loaded, Notice
 from engine.runs.spec import BadSpec
-from tui.choose.form import ChooseForm, look
+from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
 from tui.choose.own import Own, item_of, ranks, spelled
 from tui.choose.questions import card, questions, tokens
@@ -232,20 +232,20 @@ def test_a_look_at_the_data_shows_how_they_are_read(tmp_path: Path, monkeypatch:
     file = tmp_path / "some.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     values = {**specs.spelled(ChooseSpec()), "data": str(file)}
-    seen = look(values)
+    seen = ChooseForm.read(values)
     shown = seen.facts().plain
     for told in ("context: article", "not used: the column 'hint'", "counted from 1", seen.first[1].context, " ✓ B y"):
         assert told in shown
     assert not seen.note
-    assert "context: hint" in look({**values, "context_column": "hint"}).facts().plain
-    assert "no column 'gone'" in look({**values, "context_column": "gone"}).problem
-    assert "none of the choices left out" in look({**values, "answer_base": "0"}).facts().plain
+    assert "context: hint" in ChooseForm.read({**values, "context_column": "hint"}).facts().plain
+    assert "no column 'gone'" in ChooseForm.read({**values, "context_column": "gone"}).problem
+    assert "none of the choices left out" in ChooseForm.read({**values, "answer_base": "0"}).facts().plain
     file.write_bytes(file.read_bytes().replace(b"What", b"\xccas"))
-    assert "Ěas" in look({**values, "encoding": "cp1250"}).first[0].question
-    assert "Ìas" in look({**values, "encoding": "cp1252"}).first[0].question
+    assert "Ěas" in ChooseForm.read({**values, "encoding": "cp1250"}).first[0].question
+    assert "Ìas" in ChooseForm.read({**values, "encoding": "cp1252"}).first[0].question
     monkeypatch.setattr(comparison_form, "LARGE", 100)
     monkeypatch.setattr(comparison_form, "HEAD", 10)
-    seen = look(values)
+    seen = ChooseForm.read(values)
     assert "only the first 10 rows" in seen.note
     assert "counted from 1" in seen.facts().plain
     assert "3 evaluated" in seen.facts().plain  # 30% of 10

@@ -40,7 +40,7 @@ from engine.runs.events import (
 from engine.runs.spec import BadSpec, spelled
 from tui.choose import views as choose_views
 from tui.classify import figures, form, overview, pages
-from tui.classify.form import ClassifyForm, look
+from tui.classify.form import ClassifyForm
 from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement, sentence
 from tui.classify.story import ClassifyStory
@@ -319,7 +319,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_the_form_looks_at_the_other_bundled_data_set() -> None:
-    seen = look({**VALUES, "data": "feelings"})
+    seen = ClassifyForm.read({**VALUES, "data": "feelings"})
     assert (seen.source, seen.problem) == ("bundled with the program · UTF-8", "")
     assert seen.sizes == (("train", 298), ("validation", 60), ("test", 90))
 
@@ -328,17 +328,17 @@ def test_a_look_at_a_table_finds_columns_checks_and_repairs(tmp_path: Path) -> N
     file = tmp_path / "table.csv"
     rows = "".join(f"{number},the parcel {number} is late,{'ab'[number % 2]}\n" for number in range(40))
     file.write_text(f"id,words,kind\n{rows}")
-    seen = look({**VALUES, "data": str(file)})
+    seen = ClassifyForm.read({**VALUES, "data": str(file)})
     assert seen.columns == ("id", "words", "kind")
     assert "text and label" in seen.problem
     named = {**VALUES, "data": str(file), "text_column": "words", "label_column": "kind"}
-    seen = look(named)
+    seen = ClassifyForm.read(named)
     assert seen.problem == ""
     assert seen.rows[0] == ("a", "the parcel 0 is late")
     assert dict(seen.sizes)["train"] + dict(seen.sizes)["validation"] + dict(seen.sizes)["test"] == 40
     assert any("2 classes" in line for line in seen.checks)
     assert any("set aside" in line for line in seen.repairs)
-    assert "no column" in look({**named, "text_column": "gone"}).problem
+    assert "no column" in ClassifyForm.read({**named, "text_column": "gone"}).problem
 
 
 def test_a_look_shows_the_encoding_and_what_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,30 +346,30 @@ def test_a_look_shows_the_encoding_and_what_is_not_used(tmp_path: Path, monkeypa
     rows = "".join(f"{number};caffè {number};{number % 2};{number}\n" for number in range(40))
     file.write_bytes(f";text;label;when\n{rows}".encode("cp1252"))
     values = {**VALUES, "data": str(file), "label_names": "no, yes"}
-    seen = look(values)
+    seen = ClassifyForm.read(values)
     assert seen.source == f"{file} · cp1252"
     assert seen.columns == ("text", "label", "when")
     assert {"not used: the column 'when'", "not used: the column without a name, which numbers the rows"} < {
         *seen.repairs
     }
     assert seen.checks[0] == "2 classes, balanced in train: no 50%, yes 50%"
-    assert "3 names for 2 labels" in look({**values, "label_names": "a,b,c"}).problem
-    assert "not an encoding" in look({**values, "encoding": "utf-9"}).problem
-    assert look({**values, "encoding": "cp1250"}).rows[0] == ("0", "caffč 0")
+    assert "3 names for 2 labels" in ClassifyForm.read({**values, "label_names": "a,b,c"}).problem
+    assert "not an encoding" in ClassifyForm.read({**values, "encoding": "utf-9"}).problem
+    assert ClassifyForm.read({**values, "encoding": "cp1250"}).rows[0] == ("0", "caffč 0")
     # A large file is not read whole for a look, and what is not used is shown all the same.
     monkeypatch.setattr(form, "LARGE", 100)
     monkeypatch.setattr(tables, "load", None)
-    seen = look(values)
+    seen = ClassifyForm.read(values)
     assert (seen.sizes, seen.problem, seen.rows[0]) == ((), "", ("0", "caffè 0"))
     assert "not used: the column 'when'" in seen.repairs
     folder = tmp_path / "set" / "data"
     folder.mkdir(parents=True)
     file.rename(folder / "train.csv")
-    assert "checked when the run starts" in look({**values, "data": str(folder.parent)}).note
+    assert "checked when the run starts" in ClassifyForm.read({**values, "data": str(folder.parent)}).note
 
 
 def test_the_hub_is_not_asked_while_a_name_is_typed() -> None:
-    seen = look({**VALUES, "data": "owner/name"})
+    seen = ClassifyForm.read({**VALUES, "data": "owner/name"})
     assert seen.problem == ""
     assert "Enter" in seen.note
     assert json.dumps(seen.columns) == "[]"

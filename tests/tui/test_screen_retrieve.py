@@ -27,7 +27,7 @@ from engine.runs.worker import Task
 from tui.app import LabApp
 from tui.follow import comparison_form, last_values
 from tui.retrieve.figures import differences, figures
-from tui.retrieve.form import look
+from tui.retrieve.form import RetrieveForm
 from tui.retrieve.pane import RetrievePane
 from tui.retrieve.runs import Retrievals
 from tui.retrieve.searching import Answer, searching
@@ -352,18 +352,18 @@ def test_the_form_shows_what_is_read_and_a_large_collection_by_its_head(
 ) -> None:
     folder = collection(tmp_path / "small")
     values = {"data": str(folder), "text_column": "auto", "encoding": "auto"}
-    seen = look(values)
+    seen = RetrieveForm.read(values)
     assert seen.sizes == (("documents", 36), ("train queries", 24), ("test queries", 8))
     text = seen.facts().plain
     for line in ("corpus.jsonl: id from '_id', title from 'title', text from 'text'", "document d0", "test query q24"):
         assert line in text, text
-    assert "no field 'x'" in look({**values, "text_column": "x"}).problem
-    assert "'utf-9' is not an encoding" in look({**values, "encoding": "utf-9"}).problem
+    assert "no field 'x'" in RetrieveForm.read({**values, "text_column": "x"}).problem
+    assert "'utf-9' is not an encoding" in RetrieveForm.read({**values, "encoding": "utf-9"}).problem
     with (folder / "corpus.jsonl").open("a") as file:
         file.write("no JSON, and never read\n")
     monkeypatch.setattr(comparison_form, "LARGE", 100)
     monkeypatch.setattr(comparison_form, "HEAD", 30)
-    seen = look(values)
+    seen = RetrieveForm.read(values)
     assert (seen.sizes, seen.repairs, seen.problem) == ((), (), "")
     assert "only the first 30 rows" in seen.note
     assert seen.first[0][0] == "document d0"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from data.choices import BUNDLED, EXAMPLES, LETTERS, Item, TableError, load
+from data.choices import EXAMPLES, LETTERS, Item, TableError, load
 from data.hub import Fetched
 from engine.choose.spec import ChooseSpec
 from engine.runs.spec import typed
-from tui.follow.comparison_form import CompareForm, Seen, look_at, rows_to_read
+from tui.follow.comparison_form import CompareForm, Seen, rows_to_read
 from tui.text import safe
 
 SHOWN = 300  # characters of a context or a question
@@ -34,20 +34,14 @@ class SeenItems(Seen):
         return lines
 
 
-def look(values: Mapping[str, str], *, ask: bool = False) -> SeenItems:
-    """What the questions of these values are, see :func:`tui.follow.comparison_form.look_at`."""
-    return look_at(values, SeenItems(), _seen, BUNDLED, ask=ask)
-
-
 def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenItems:
     """What the questions of these values are; of the Hub's if their files are given."""
-    name = values["data"].strip()
     given = typed(ChooseSpec, values)
     limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     meant = {field: given[field] for field in ("answer_base", "context_column", "encoding")}
-    most, note = rows_to_read(name)
+    most, note = rows_to_read(given["data"])
     try:
-        data = load(name, **meant, most=most, limit=limit, seed=seed, fetched=fetched)
+        data = load(given["data"], **meant, most=most, limit=limit, seed=seed, fetched=fetched)
     except TableError as error:
         return SeenItems(problem=str(error))
     if fetched is not None and fetched.bytes:  # counts of the first rows tell nothing
@@ -59,6 +53,7 @@ def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenItems:
 class ChooseForm(CompareForm):
     """With the first question beside the fields."""
 
+    DEFAULT = ChooseSpec()
     PREFIX = "ch-"
     FILE = "choose.json"
     NOTHING = SeenItems()
@@ -70,7 +65,4 @@ class ChooseForm(CompareForm):
         "the longest choice and the question hidden are always included as baselines."
     )
 
-    def __init__(self) -> None:
-        super().__init__(ChooseSpec())
-
-    read = staticmethod(look)
+    see = staticmethod(_seen)

@@ -12,11 +12,10 @@ from textual.widgets import Static
 
 from data import sources
 from data.hub import Fetched
-from data.tables import BUNDLED
 from engine.classify.spec import ClassifySpec
-from engine.runs.spec import Problem
+from engine.runs.spec import Problem, typed
 from tui import units
-from tui.follow.comparison_form import CompareForm, Seen, look_at, size
+from tui.follow.comparison_form import CompareForm, Seen, size
 from tui.text import safe
 from tui.widgets.field import Choice
 
@@ -52,18 +51,14 @@ class SeenTable(Seen):
         return Content("\n").join(lines)
 
 
-def look(values: Mapping[str, str], *, ask: bool = False) -> SeenTable:
-    """What the data set of these values holds, see :func:`tui.follow.comparison_form.look_at`."""
-    return look_at(values, SeenTable(), _seen, BUNDLED, ask=ask)
-
-
 def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenTable:
     """What the data set of these values holds; of the Hub's if its files are given."""
     from data.tables import TableError, load, preview
 
-    name = values["data"].strip()
+    given = typed(ClassifySpec, values)
+    name, (text, label, encoding) = given["data"], (given[field] for field in (*COLUMNS, "encoding"))
+    limit, seed = (int(given[field]) if given[field].isdecimal() else 0 for field in ("limit", "seed"))
     try:
-        text, label, encoding = (_auto(values, one) for one in (*COLUMNS, "encoding"))
         first = preview(name, text_column=text, label_column=label, encoding=encoding, count=40, fetched=fetched)
     except TableError as error:
         return SeenTable(problem=str(error))
@@ -82,30 +77,22 @@ def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenTable:
         return seen
     if fetched is None and (bytes_of_it := size(name)) > LARGE:
         return replace(seen, note=f"{units.size(bytes_of_it)}: checked when the run starts")
-    limit = values["limit"].strip()
-    seed = values["seed"].strip()
     try:
         data = load(
             name,
-            test=values["test"].strip(),
+            test=given["test"],
             text_column=text,
             label_column=label,
-            label_names=ClassifySpec(label_names=values["label_names"]).names_of_labels,
+            label_names=ClassifySpec(label_names=given["label_names"]).names_of_labels,
             encoding=encoding,
-            limit=int(limit) if limit.isdigit() else 0,
-            seed=int(seed) if seed.isdigit() else 1337,
+            limit=limit,
+            seed=seed,
             fetched=fetched,
         )
     except TableError as error:
         return replace(seen, problem=str(error))
     sizes = (("train", len(data.train)), ("validation", len(data.validation)), ("test", len(data.test)))
     return replace(seen, sizes=sizes, checks=data.checks.lines(), repairs=data.repairs)
-
-
-def _auto(values: Mapping[str, str], name: str) -> str:
-    """The value of a field that is found by itself where it is auto: then empty."""
-    text = values[name].strip()
-    return "" if text == "auto" else text
 
 
 def _rows(
@@ -121,6 +108,7 @@ def _rows(
 class ClassifyForm(CompareForm):
     """With a choice of columns, and the first rows beside it."""
 
+    DEFAULT = ClassifySpec(curve=True, suspects=True)
     PREFIX = "cl-"
     FILE = "classify.json"
     NOTHING = SeenTable()
@@ -132,10 +120,7 @@ class ClassifyForm(CompareForm):
     )
     seen: SeenTable
 
-    def __init__(self) -> None:
-        super().__init__(ClassifySpec(curve=True, suspects=True))
-
-    read = staticmethod(look)
+    see = staticmethod(_seen)
 
     def widget(self, name: str, ident: str) -> Widget:
         if name in COLUMNS:

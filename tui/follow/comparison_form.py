@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -62,9 +62,6 @@ class Seen:
         return []
 
 
-S = TypeVar("S", bound=Seen)
-
-
 def kind_of(name: str, *, folder: bool = False) -> str:
     """Where data of this name would come from: ``bundled``, ``path``, ``hub`` or ``nothing``. Makes no request.
 
@@ -96,44 +93,6 @@ def rows_to_read(name: str) -> tuple[int, str]:
     return HEAD, f"{name} is large: only the first {HEAD:,} rows of each file are checked here"
 
 
-def look_at(
-    values: Mapping[str, str],
-    nothing: S,
-    see: Callable[[Mapping[str, str], Any], S],
-    bundled: str,
-    *,
-    collection: bool = False,
-    ask: bool = False,
-) -> S:
-    """What ``see`` finds in the data of these values: files, or what is given of a data set on the Hub.
-
-    Those of the Hub are taken from the cache or, with ``ask``, their first rows are requested. Reads files: called off
-    the event loop. Never raises.
-    """
-    from data.formats import TableError
-    from engine import hub_data
-
-    name = values["data"].strip()
-    kind = kind_of(name, folder=collection)
-    if kind == "nothing":
-        return nothing
-    if kind != "hub":
-        return see(values, None)
-    first = hub_data.first_of_collection if collection else hub_data.first_rows
-    try:
-        with first(name, bundled, _obey, ask=ask) as fetched:
-            if fetched is None:
-                return replace(nothing, note=f"{name} is looked up on the Hub when you press Enter here or F5.")
-            seen = see(values, fetched)
-    except Stopped:
-        return nothing
-    except TableError as error:  # it may be there the next time
-        return replace(nothing, note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
-    download = sum(part.bytes for part in (fetched.values() if isinstance(fetched, Mapping) else [fetched]))
-    note = f"Only the first rows are shown: F5 downloads {units.size(download)}."
-    return replace(seen, note=note) if download and not seen.problem else seen
-
-
 def _obey() -> Iterator[Event]:
     """Raise :class:`Stopped` in a worker that was cancelled, as by another look or the end of the program."""
     with contextlib.suppress(NoActiveWorker):
@@ -155,8 +114,8 @@ class CompareForm(Form):
     """whether a path must be a folder"""
     EXPLAINED: ClassVar[str]
 
-    def __init__(self, default: Any) -> None:
-        super().__init__(default)
+    def __init__(self) -> None:
+        super().__init__()
         self.seen = self.NOTHING
         self._rest: Timer | None = None
         self._asked = ""
@@ -172,9 +131,39 @@ class CompareForm(Form):
         self._look_soon(0.05)
 
     @staticmethod
-    def read(values: Mapping[str, str], *, ask: bool = False) -> Seen:
-        """Look at the data of these values, see :func:`look_at`."""
+    def see(values: Mapping[str, str], fetched: Any) -> Any:
+        """What the data of these values hold: files, or what was ``fetched`` of a data set on the Hub."""
         raise NotImplementedError
+
+    @classmethod
+    def read(cls, values: Mapping[str, str], *, ask: bool = False) -> Any:
+        """Look at the data of these values.
+
+        Those of the Hub are taken from the cache or, with ``ask``, their first rows are requested. Reads files: called
+        off the event loop. Never raises.
+        """
+        from data.formats import TableError
+        from engine import hub_data
+
+        name, nothing = values["data"].strip(), cls.NOTHING
+        kind = kind_of(name, folder=cls.FOLDER)
+        if kind == "nothing":
+            return nothing
+        if kind != "hub":
+            return cls.see(values, None)
+        first = hub_data.first_of_collection if cls.FOLDER else hub_data.first_rows
+        try:
+            with first(name, cls.DEFAULT.data, _obey, ask=ask) as fetched:
+                if fetched is None:
+                    return replace(nothing, note=f"{name} is looked up on the Hub when you press Enter here or F5.")
+                seen = cls.see(values, fetched)
+        except Stopped:
+            return nothing
+        except TableError as error:  # it may be there the next time
+            return replace(nothing, note=f"{error}\nEnter tries again; F5 tries again and starts if it is found.")
+        download = sum(part.bytes for part in (fetched.values() if isinstance(fetched, Mapping) else [fetched]))
+        note = f"Only the first rows are shown: F5 downloads {units.size(download)}."
+        return replace(seen, note=note) if download and not seen.problem else seen
 
     def entered(self, name: str) -> None:
         """Enter in the name of a data set on the Hub looks at it first."""
@@ -188,9 +177,10 @@ class CompareForm(Form):
             self.start_or_tell()
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
-        return wrong_data(values, folder=self.FOLDER) or (
-            [Problem("data", self.seen.problem)] if self.seen.problem else []
-        )
+        name, problem = values["data"].strip(), self.seen.problem
+        if name and kind_of(name, folder=self.FOLDER) == "nothing":
+            problem = "no such file or folder, and it is not a valid Hub name"
+        return [Problem("data", problem)] if problem else []
 
     def explained(self) -> str:
         return self.EXPLAINED
@@ -222,11 +212,3 @@ class CompareForm(Form):
 
     def refreshed(self, spec: Any) -> None:
         self.query_one(".seen", Static).update(self.seen.facts())
-
-
-def wrong_data(values: Mapping[str, str], *, folder: bool = False) -> list[Problem]:
-    """Why data of this name cannot be used, as far as can be known without reading them."""
-    name = values["data"].strip()
-    if not name or kind_of(name, folder=folder) != "nothing":
-        return []
-    return [Problem("data", "no such file or folder, and it is not a valid Hub name")]

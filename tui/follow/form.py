@@ -57,6 +57,8 @@ class Form(Container):
     A field that the user has not set follows the spec that the form begins with. Values are text until a run starts.
     """
 
+    DEFAULT: ClassVar[Any]
+    """the spec that the form begins with"""
     PREFIX: ClassVar[str] = ""
     """of the ids of its widgets"""
     GO: ClassVar[str]
@@ -81,10 +83,9 @@ class Form(Container):
         more: tuple[Any, ...] = ()
         """specs of further runs"""
 
-    def __init__(self, default: Any) -> None:
-        """``default`` is the spec that the form begins with."""
+    def __init__(self) -> None:
         super().__init__(id=f"{self.PREFIX}form")
-        self.default, self.kind = default, type(default)
+        self.kind = type(self.DEFAULT)
         self.known = options(self.kind)
         self.problems: list[Problem] = []
         self.more: tuple[Any, ...] = ()
@@ -128,11 +129,11 @@ class Form(Container):
 
     def followed(self, given: Mapping[str, str]) -> dict[str, str]:
         """The texts of all fields that the user has not set, when these are set."""
-        return spelled(self.default)
+        return spelled(self.DEFAULT)
 
     def made(self, given: Mapping[str, Any]) -> Any:
         """The spec of these values. Raises :class:`engine.runs.spec.BadSpec`."""
-        return changed(self.default, given)
+        return changed(self.DEFAULT, given)
 
     def wrong(self, values: Mapping[str, str]) -> list[Problem]:
         """What is wrong with the texts of all fields, beside what the spec finds."""
@@ -156,7 +157,7 @@ class Form(Container):
 
     def widget(self, name: str, ident: str) -> Widget:
         """The widget of a field; its ``value`` is text."""
-        known, value, default = self.known[name], self._put[name], getattr(self.default, name)
+        known, value, default = self.known[name], self._put[name], getattr(self.DEFAULT, name)
         if isinstance(default, tuple) and known.choices:
             return Ticks(known.choices, value, id=ident, names=known.meanings)
         if (known.choices and not known.numbered) or isinstance(default, bool):
@@ -224,7 +225,7 @@ class Form(Container):
         """What was set at the last start; what a damaged file cannot mean is passed over."""
         kept = last_values.read(self.FILE, self.known)
         for name, text in list(kept.items()):
-            able, default = self.known[name].choices, getattr(self.default, name)
+            able, default = self.known[name].choices, getattr(self.DEFAULT, name)
             if isinstance(default, tuple) and able:
                 kept[name] = " ".join(one for one in able if one in text.split())
             elif able and not self.known[name].allows(text):
@@ -350,7 +351,7 @@ class Form(Container):
         """What a field is for; then its value with the unit, its default, and what it may be."""
         known, value, widget = self.known[name], self.text(name), self._widgets[name]
         default = self.followed({one: text for one, text in self.given().items() if one != name})[name]
-        switch = ("off", "on") if isinstance(getattr(self.default, name), bool) else ()
+        switch = ("off", "on") if isinstance(getattr(self.DEFAULT, name), bool) else ()
         drawn = widget.drawn if isinstance(widget, Values) else (widget.value,)
         return Hint(label(self.kind, name), drawn, setting(known, value, default, switch))
 

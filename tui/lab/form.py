@@ -13,12 +13,10 @@ from tui.follow.form import Form
 class SettingsForm(Form):
     """Begins with the settings that are stored; saving them starts nothing."""
 
+    DEFAULT = Settings()
     PREFIX = "lab-"
     GO = "Save"
     FILE = ""
-
-    def __init__(self) -> None:
-        super().__init__(Settings())
 
     class Left(Message):
         """Back to the exercises, without a change."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from data.beir import BUNDLED
 from data.hub import Fetched
 from engine.retrieve.spec import RetrieveSpec
-from tui.follow.comparison_form import HEAD, CompareForm, Seen, look_at, rows_to_read
+from engine.runs.spec import typed
+from tui.follow.comparison_form import HEAD, CompareForm, Seen, rows_to_read
 from tui.text import safe
 
 
@@ -29,22 +29,17 @@ class SeenCollection(Seen):
         return lines
 
 
-def look(values: Mapping[str, str], *, ask: bool = False) -> SeenCollection:
-    """What the collection of these values holds, see :func:`tui.follow.comparison_form.look_at`."""
-    return look_at(values, SeenCollection(), _seen, BUNDLED, collection=True, ask=ask)
-
-
 def _seen(values: Mapping[str, str], fetched: Mapping[str, Fetched] | None) -> SeenCollection:
     """What the collection of these values holds; of the Hub's if its files are given."""
     from data import beir
 
-    name = values["data"].strip()
-    text_column, encoding = ("" if values[field] == "auto" else values[field] for field in ("text_column", "encoding"))
+    given = typed(RetrieveSpec, values)
     try:
-        most, note = rows_to_read(name)
+        most, note = rows_to_read(given["data"])
         if fetched is not None and any(part.bytes for part in fetched.values()):
             most = HEAD
-        found = beir.load(name, text_column=text_column, encoding=encoding, most=most, fetched=fetched)
+        meant = {field: given[field] for field in ("text_column", "encoding")}
+        found = beir.load(given["data"], **meant, most=most, fetched=fetched)
     except beir.BeirError as error:
         return SeenCollection(problem=str(error))
     except OSError as error:
@@ -64,6 +59,7 @@ def _seen(values: Mapping[str, str], fetched: Mapping[str, Fetched] | None) -> S
 class RetrieveForm(CompareForm):
     """With the first document and query beside the fields."""
 
+    DEFAULT = RetrieveSpec()
     PREFIX = "re-"
     FILE = "retrieve.json"
     NOTHING = SeenCollection()
@@ -76,7 +72,4 @@ class RetrieveForm(CompareForm):
         "folder of texts) can be searched too."
     )
 
-    def __init__(self) -> None:
-        super().__init__(RetrieveSpec())
-
-    read = staticmethod(look)
+    see = staticmethod(_seen)

@@ -9,6 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widgets import Button, Static
+from textual.worker import get_current_worker
 
 from checkpoints import home
 from data.sources import existing
@@ -39,6 +40,7 @@ FIRST = (
 class TrainForm(Form):
     """Fields that are not set follow the preset."""
 
+    DEFAULT = TrainSpec()
     GO = "Start training"
     FILE = "form.json"
     BUILT_IN = frozenset({"dante", "dantesque"})
@@ -51,7 +53,7 @@ class TrainForm(Form):
         self._costs: list[tuple[str, str]] = []
         self._facts: list[tuple[str, str]] = []
         self._later: Timer | None = None
-        super().__init__(TrainSpec())
+        super().__init__()
 
     def facts(self) -> ComposeResult:
         if not home.runs().exists():
@@ -69,7 +71,7 @@ class TrainForm(Form):
     def followed(self, given: Mapping[str, str]) -> dict[str, str]:
         preset = given.get("preset", "auto")
         made = build({"preset": preset if preset in PRESETS else "auto"}, preset_for_auto=self._auto)
-        return {**spelled(made), "preset": self.default.preset}
+        return {**spelled(made), "preset": self.DEFAULT.preset}
 
     def made(self, given: Mapping[str, Any]) -> TrainSpec:
         specs = [build(one, preset_for_auto=self._auto) for one in combinations(self.kind, given)]
@@ -85,10 +87,9 @@ class TrainForm(Form):
             if self._later is not None:
                 self._later.stop()
             # A path that is being typed names folders on its way, which would all be read.
-            self._later = self.set_timer(0.15 if name else 0.001, self._look)
-
-    def _look(self) -> None:
-        self._look_at_corpus(self.text("corpus"), self.text("encoding"))
+            self._later = self.set_timer(
+                0.15 if name else 0.001, lambda: self._look_at_corpus(self.text("corpus"), self.text("encoding"))
+            )
 
     # -- beside the fields -------------------------------------------------------------------------------------------
 
@@ -132,8 +133,6 @@ class TrainForm(Form):
     @work(thread=True, exclusive=True, group="corpus", exit_on_error=False)
     def _look_at_corpus(self, source: str, encoding: str) -> None:
         """Read the corpus off the event loop, as far as that needs no network."""
-        from textual.worker import get_current_worker
-
         from data import dante
         from data.corpus import Head
         from data.encodings import TextError
@@ -165,8 +164,7 @@ class TrainForm(Form):
     def _know_corpus(
         self, source: str, known: tuple[int, Vocabulary, str] | None, facts: list[tuple[str, str]], problem: str
     ) -> None:
-        self._corpus = known
-        self._corpus_problem = problem
+        self._corpus, self._corpus_problem = known, problem
         self._source, self._facts = source, facts
         self.refresh_all()
 
