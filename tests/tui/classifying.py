@@ -31,6 +31,7 @@ from engine.runs.spec import to_dict
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.classify import sentence
+from tui.classify.pane import ClassifyPane
 from tui.classify.runs import Classifications, Findings
 from tui.classify.sentence import Judgement
 
@@ -168,7 +169,7 @@ class FakeRuns:
 
     def judging(self, classifier: FakeClassifier, text: str, method: str) -> Task:
         def task(control: Control) -> Iterator[Event]:
-            yield sentence.Judged(classifier.judge(text))
+            yield classifier.judge(text)
 
         return task
 
@@ -181,6 +182,6 @@ def fake_runs(monkeypatch: pytest.MonkeyPatch) -> FakeRuns:
     monkeypatch.setattr(Classifications, "begin", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "follow", lambda _, run: fake.begin(run))
     monkeypatch.setattr(Classifications, "findings", lambda _, run: fake.found)
-    monkeypatch.setattr(sentence, "opening", fake.opening)
+    monkeypatch.setattr(ClassifyPane, "opening", staticmethod(fake.opening))
     monkeypatch.setattr(sentence, "judging", fake.judging)
     return fake

@@ -48,11 +48,11 @@ async def test_every_figure_of_a_training_is_explained_with_the_numbers_that_are
         assert not unexplained(app, allowed)
         names = [hint.name for hint in pane.hints()]
         assert {"validation", "bigrams", "best", "sample"} <= {*names}
-        pane.move_cursor(-1)
-        pane.move_cursor(-1)
+        pane.action_cursor(-1)
+        pane.action_cursor(-1)
         await pilot.pause()
         assert not unexplained(app, allowed)
-        pane.move_cursor(None)
+        pane.action_cursor_off()
         pane.story.fold(Finished("steps", 1200, 1.075, "run", 12.0))
         pane.redraw()
         await pilot.pause()

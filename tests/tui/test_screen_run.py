@@ -216,7 +216,7 @@ async def test_nothing_that_a_run_says_is_taken_as_markup_or_as_a_command(size: 
         await shows(pilot, "␛]0;PAYLOAD␇[red]")
         assert "✗ ␛]0;PAYLOAD" in view(app, "run-notices")
         shown(app).encode("utf-8")
-        app.pane.move_cursor(-1)
+        app.pane.action_cursor(-1)
         app.pane.story.fold(Finished(HOSTILE, 2, None, HOSTILE))
         app.pane.redraw()
         await pilot.pause()

@@ -13,7 +13,6 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from data.choices import Item
 from engine.runs.events import ContenderDone, Event, ItemJudged, Loaded
-from engine.runs.worker import Task
 from tui.choose import own
 from tui.choose.form import ChooseForm
 from tui.choose.overview import overview
@@ -34,6 +33,7 @@ MANY = 500  # judgements that are not put in order on the event loop
 class ChoosePane(ComparePane):
     """Knows what a ranking has told, the questions that were judged, and the methods that can be asked."""
 
+    FORM, TASK_RUNS = ChooseForm, Rankings
     PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
     FIRST = "overview"
@@ -65,10 +65,6 @@ class ChoosePane(ComparePane):
     story: ChooseStory
     view_state: ViewState
     task_runs: Rankings
-
-    def __init__(self) -> None:
-        super().__init__(ChooseForm(), Rankings())
-        self.fresh()
 
     def fresh(self) -> None:
         super().fresh()
@@ -105,8 +101,7 @@ class ChoosePane(ComparePane):
             self.wake()
         self.redraw()
 
-    def opening(self, run: Run) -> Task:
-        return own.opening(run)
+    opening = staticmethod(own.opening)
 
     def answered(self, event: Event) -> None:
         super().answered(event)
@@ -122,7 +117,7 @@ class ChoosePane(ComparePane):
     def under_cursor(self) -> ItemJudged | None:
         """The question of the list that the cursor is on."""
         found = self._listed
-        return found[max(0, min(self.view_state.row, len(found) - 1))] if found else None
+        return found[self.view_state.within(len(found))] if found else None
 
     @property
     def _listed(self) -> Sequence[ItemJudged] | None:

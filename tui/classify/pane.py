@@ -10,12 +10,11 @@ from textual.strip import Strip
 
 from checkpoints.run import Run
 from engine.runs.events import ContenderDone, Event
-from engine.runs.worker import Task
 from tui.classify import figures, map, pages, sentence
 from tui.classify.form import ClassifyForm
 from tui.classify.overview import overview
 from tui.classify.runs import Classifications, Findings
-from tui.classify.sentence import Judged, Judgement
+from tui.classify.sentence import Judgement
 from tui.classify.story import ClassifyStory
 from tui.classify.views import NAMES, WORDS, ViewState
 from tui.follow.comparison import ComparePane
@@ -31,6 +30,7 @@ from tui.widgets.styled import message
 class ClassifyPane(ComparePane):
     """Knows what a classification has told, what it found in the test rows, and its trained methods."""
 
+    FORM, TASK_RUNS = ClassifyForm, Classifications
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
     FIRST = "overview"
@@ -38,7 +38,7 @@ class ClassifyPane(ComparePane):
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to classify"}
     TYPING = "sentence"
-    DRAW_EVERY = 1.0
+    draw_every = 1.0
     ABOUT = (
         (
             "What is compared",
@@ -62,10 +62,6 @@ class ClassifyPane(ComparePane):
     story: ClassifyStory
     view_state: ViewState
     task_runs: Classifications
-
-    def __init__(self) -> None:
-        super().__init__(ClassifyForm(), Classifications())
-        self.fresh()
 
     def fresh(self) -> None:
         super().fresh()
@@ -102,13 +98,12 @@ class ClassifyPane(ComparePane):
                 self.judged = None
         self.redraw()
 
-    def opening(self, run: Run) -> Task:
-        return sentence.opening(run)
+    opening = staticmethod(sentence.opening)
 
     def answered(self, event: Event) -> None:
         super().answered(event)
-        if isinstance(event, Judged):
-            self.judged = event.judgement
+        if isinstance(event, Judgement):
+            self.judged = event
         elif isinstance(event, Mapped):
             self.mapped = event
 

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from engine.classify.predict import Classifier
 
 
-@dataclass(frozen=True)
-class Judged(Event):
-    """What they say of a text."""
-
-    judgement: Judgement
-
-
 def opening(run: Run) -> Task:
     """Read the trained methods, and let each answer once so that the first real answer does not wait for a model."""
 
@@ -52,13 +45,12 @@ def judging(classifier: Classifier, text: str, method: str) -> Task:
     def task(control: Control) -> Iterator[Event]:
         try:
             found = {name: rows[0].tolist() for name, rows in classifier.predict([text]).items()}
-            judgement = Judgement(text, classifier.classes, found)
-            yield Judged(judgement)
+            yield Judgement(text, classifier.classes, found)
             yield from handle_messages(control, 0)
             asked = method if method in found else classifier.methods[-1]
             winner, words = classifier.attribute(text, asked)
             told = tuple((word.text, word.effect) for word in words)
-            yield Judged(Judgement(text, classifier.classes, found, told, asked, winner))
+            yield Judgement(text, classifier.classes, found, told, asked, winner)
         except Stopped:
             return
 
@@ -72,7 +64,7 @@ or open an earlier classification (o)."""
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgement(Event):
     """What the methods say of one text."""
 
     text: str

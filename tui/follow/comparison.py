@@ -18,9 +18,7 @@ from engine.runs.events import Event, Notice
 from engine.runs.worker import Task
 from tui.background import Opened
 from tui.follow import headline, hints
-from tui.follow.comparison_form import CompareForm
 from tui.follow.pane import Board, FollowPane
-from tui.follow.task_runs import TaskRuns
 from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.field import Field
@@ -59,8 +57,8 @@ class ComparePane(FollowPane):
     refused: bool
     """whether it could not be loaded"""
 
-    def __init__(self, form: CompareForm, task_runs: TaskRuns) -> None:
-        super().__init__(form, task_runs)
+    def __init__(self) -> None:
+        super().__init__()
         self._rest: Timer | None = None
         self._view_error = ""
 
@@ -88,7 +86,8 @@ class ComparePane(FollowPane):
         """The view that is looked at."""
         raise NotImplementedError
 
-    def opening(self, run: Run) -> Task:
+    @staticmethod
+    def opening(run: Run) -> Task:
         """Load what answers questions about a run: it tells :class:`tui.background.Opened`."""
         raise NotImplementedError
 
@@ -198,17 +197,9 @@ class ComparePane(FollowPane):
             return
         line = self.query_one(f"#{self.PREFIX}-tabs", Lines)
         if line.size:
-            line.set_strips([self.draw_tabs(line.size.width)])
+            line.set_strips([headline.tabs(self.WORDS, self.view_state.view, line.size.width, *self.turned())])
         if self.board.size:
             self.board.set_strips(self._view_or_error(*self.board.size))
-
-    def draw_head(self, name: str, state: str, width: int) -> Strip:
-        """The line on top."""
-        return headline.head(self.story, self.WORDS, name, state, width)
-
-    def draw_tabs(self, width: int) -> Strip:
-        """The views with their keys."""
-        return headline.tabs(self.WORDS, self.view_state.view, width, *self.turned())
 
     def explain(self, view: Lines) -> Sequence[Hint]:
         told, text = self.known(), view.plain
@@ -240,9 +231,10 @@ class ComparePane(FollowPane):
         name = self.run_shown.name if self.run_shown is not None else ""
         top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
-            top.set_strips([self.draw_head(name, self.state, top.size.width)])
-            shown = headline.notice(self.story, bottom.size.width, self.outcome, of_run=self.showing_results)
-            bottom.set_strips([shown])
+            top.set_strips([headline.head(self.story, self.WORDS, name, self.state, top.size.width)])
+            bottom.set_strips(
+                [headline.notice(self.story, bottom.size.width, self.outcome, of_run=self.showing_results)]
+            )
 
     # -- keys and the mouse ------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ class Folded(Event):
     """The story of a run until now. Whoever drains it owns it: the thread that made it does not keep it."""
 
     story: Any
-    """a :class:`tui.follow.pane.Followed`"""
+    """a :class:`tui.follow.story.BaseStory`"""
 
 
 def folding(task: Task, story: Any) -> Task:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -14,12 +14,13 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
+from textual.worker import get_current_worker
 
 from checkpoints import home
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import messages as ask
-from engine.runs.events import Event, Finished, Notice, Progress
+from engine.runs.events import Event, Notice
 from engine.runs.past import READING
 from engine.runs.spec import BadSpec
 from engine.runs.worker import Busy, Job, State, Task, Worker
@@ -36,24 +37,6 @@ from tui.widgets.lines import Lines
 
 DRAIN = 1 / 8  # seconds between two looks at what was said
 NUMBERS_EVERY = 0.5  # between two updates of the line that tells how far it is
-
-
-class Followed(Protocol):
-    """What a run has told so far."""
-
-    finished: Finished | None
-    progress: Progress | None
-    paused: bool
-
-    @property
-    def begun(self) -> bool:
-        """Whether it is at work, or was."""
-
-    def outcome(self, state: str) -> str:
-        """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
-
-    def fold(self, event: Event) -> None:
-        """Take an event in."""
 
 
 class Board(Lines, can_focus=True):
@@ -76,21 +59,20 @@ class FollowPane(Pane):
     """one run of this pane, as in "open which …" """
     RESULTS: ClassVar[str]
     """the id of the widget with the results, which stands in one switcher with the form"""
-    DRAW_EVERY: ClassVar[float] = 0.5
-    """seconds, see :attr:`draw_every`"""
+    FORM: ClassVar[type[Form]]
+    TASK_RUNS: ClassVar[type[TaskRuns]]
     story: Any
-    """a :class:`Followed`"""
+    """a :class:`tui.follow.story.BaseStory`"""
 
-    def __init__(self, form: Form, task_runs: TaskRuns) -> None:
-        super().__init__(id=task_runs.task)
-        self.form = form
-        self.task_runs = task_runs
+    def __init__(self) -> None:
+        super().__init__(id=self.TASK_RUNS.task)
+        self.form, self.task_runs = self.FORM(), self.TASK_RUNS()
         self.run_shown: Run | None = None
         self.job: Job | None = None
         """follows the run that is shown"""
         self.pausing: bool | None = None
         """what F6 has asked for, until the run has answered"""
-        self.background = BackgroundTasks(task_runs.task)
+        self.background = BackgroundTasks(self.task_runs.task)
         """answers while something is typed"""
         self._worker: Worker | None = None
         self._ticker: Timer | None = None
@@ -99,6 +81,7 @@ class FollowPane(Pane):
         self._starting = False
         self._handing = asyncio.Lock()
         """one run at a time is handed over"""
+        self.fresh()
 
     def on_mount(self) -> None:
         self._ticker = self.set_interval(DRAIN, self._tick, pause=True)
@@ -144,7 +127,7 @@ class FollowPane(Pane):
     @property
     def draw_every(self) -> float:
         """Seconds between two drawings of everything while something trains."""
-        return self.DRAW_EVERY
+        return 0.5
 
     def drawn(self) -> None:
         """Everything is up to date."""
@@ -251,15 +234,10 @@ class FollowPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what can be done now has a key."""
         if action == "resume":
-            return self.showing_results and self.resumable
+            return self.showing_results and self.state in states.RESUMABLE
         if action in ("form", "results"):
             return self.showing_results if action == "form" else self.run_shown is not None and not self.showing_results
         return not self.showing_results if action == "defaults" else True
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the run that is shown has ended before its work was done."""
-        return self.state in states.RESUMABLE
 
     @property
     def outcome(self) -> Text | None:
@@ -412,8 +390,6 @@ class FollowPane(Pane):
 
     @work(thread=True, exclusive=True, group="read", exit_on_error=False)
     def _read(self, run: Run, reader: Callable[[], Any]) -> None:
-        from textual.worker import get_current_worker
-
         worker = get_current_worker()
         try:
             found = reader()
@@ -462,16 +438,17 @@ class FollowPane(Pane):
 
     def show_results(self) -> None:
         """Put on the screen what the run has told."""
-        self.query_one(ContentSwitcher).current = self.RESULTS
-        self.focus_shown()
-        self.call_after_refresh(self.redraw)
-        self.app.refresh_bindings()
+        self._switch_to(self.RESULTS)
 
     def show_form(self) -> None:
-        """Put the form on the screen."""
-        self.query_one(ContentSwitcher).current = self.form.id
-        self.focus_shown()
-        self.call_after_refresh(self.redraw)
+        """Put the form on the screen, for a new run."""
+        self._switch_to(self.form.id)
+
+    action_results, action_form = show_results, show_form
+
+    def _switch_to(self, ident: str | None) -> None:
+        self.query_one(ContentSwitcher).current = ident
+        self.arrive()
         self.app.refresh_bindings()
 
     def focus_shown(self) -> None:
@@ -482,14 +459,6 @@ class FollowPane(Pane):
             self.focus_results()
         else:
             self.form.query_one(".go").focus()
-
-    def action_form(self) -> None:
-        """Put the form on the screen, for a new run."""
-        self.show_form()
-
-    def action_results(self) -> None:
-        """Back to the results of the run that is shown."""
-        self.show_results()
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_resume(self) -> None:

@@ -13,7 +13,6 @@ from textual.widgets import Input
 from checkpoints.run import Run
 from engine.retrieve.spec import RANKERS
 from engine.runs.events import ContenderDone, ContenderStep, Encoded, Event, Progress
-from engine.runs.worker import Task
 from tui.background import Opened
 from tui.follow.comparison import ComparePane
 from tui.follow.exporting import write
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 class RetrievePane(ComparePane):
     """Knows what a retrieval has told, and the collection with the rankers that can be searched."""
 
+    FORM, TASK_RUNS = RetrieveForm, Retrievals
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
     FIRST = "search"
@@ -71,10 +71,6 @@ class RetrievePane(ComparePane):
     story: RetrieveStory
     view_state: ViewState
     task_runs: Retrievals
-
-    def __init__(self) -> None:
-        super().__init__(RetrieveForm(), Retrievals())
-        self.fresh()
 
     def fresh(self) -> None:
         super().fresh()
@@ -146,8 +142,7 @@ class RetrievePane(ComparePane):
         elif isinstance(event, Progress | Encoded) and not self.running:
             self.story.progress = event if isinstance(event, Progress) else None
 
-    def opening(self, run: Run) -> Task:
-        return searching.opening(run)
+    opening = staticmethod(searching.opening)
 
     @property
     def library(self) -> Library | None:

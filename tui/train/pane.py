@@ -45,6 +45,7 @@ SMOOTHING = (0, 5, 20, 100)  # steps
 class TrainPane(FollowPane):
     """Shows the form or the run."""
 
+    FORM, TASK_RUNS = TrainForm, Trainings
     WHAT, RESULTS = "training", "run"
     ABOUT = (
         (
@@ -62,14 +63,9 @@ class TrainPane(FollowPane):
     DEFAULT_CSS = style_sheet(__file__)
 
     story: Story
-    form: TrainForm
-
-    def __init__(self) -> None:
-        super().__init__(TrainForm(), Trainings())
-        self.options = CurveOptions()
-        self._handed_over = ""
-        """the run whose model the Generate pane was given last"""
-        self.fresh()
+    options = CurveOptions()
+    _handed_over = ""
+    """the run whose model the Generate pane was given last"""
 
     def compose(self) -> ComposeResult:
         with ContentSwitcher(initial="form"):
@@ -198,8 +194,7 @@ class TrainPane(FollowPane):
             view.set_strips(make(*view.size))
 
     def _status(self, width: int, _: int) -> list[Strip]:
-        word, (mark, colour) = self.state, states.MARKS[self.state]
-        return [strip(views.status(self.story, word, mark, colour, self.run_name, width), width)]
+        return [strip(views.status(self.story, self.state, self.run_name, width), width)]
 
     def _numbers(self, width: int, _: int) -> list[Strip]:
         return views.figures(views.values(self.story, self.options.cursor), width)
@@ -227,7 +222,7 @@ class TrainPane(FollowPane):
         )
         if prompt is None or self.run_shown is None:
             return
-        self.move_cursor(None)
+        self.action_cursor_off()
         prompt = prompt.replace("\\n", "\n")
         if self.running:
             self.send(ask.SampleNow(prompt))
@@ -319,19 +314,15 @@ class TrainPane(FollowPane):
         where = SMOOTHING.index(self.options.smoothing) if self.options.smoothing in SMOOTHING else 0
         self._draw_with(smoothing=SMOOTHING[(where + 1) % len(SMOOTHING)])
 
-    def action_cursor(self, by: int) -> None:
-        """Walk along the curve."""
-        self.move_cursor(by)
-
     def action_cursor_off(self) -> None:
         """Back to now."""
-        self.move_cursor(None)
+        self._draw_with(cursor=None)
 
-    def move_cursor(self, by: int | None) -> None:
-        """Walk along the steps that have an evaluation or a sample; None takes the cursor away."""
+    def action_cursor(self, by: int) -> None:
+        """Walk along the steps that have an evaluation or a sample."""
         stops = self.story.steps_to_visit()
         here = self.options.cursor
-        if by is None or not stops:
+        if not stops:
             target = None
         elif here is None:
             target = stops[-1] if by < 0 else stops[0]
@@ -343,7 +334,7 @@ class TrainPane(FollowPane):
 
     def on_click(self, event: Click) -> None:
         """Put the cursor on the step under the pointer."""
-        view = self.query_one("#run-curve", Lines)
+        view = self.curve_view
         at = event.get_content_offset(view) if self.showing_results else None
         step = step_at(self.story, view.size.width, at.x, self.options) if at is not None else None
         if step is not None:
@@ -351,8 +342,7 @@ class TrainPane(FollowPane):
 
     def action_cursor_first(self) -> None:
         """Cursor to the first step that has anything to show."""
-        stops = self.story.steps_to_visit()
-        if stops:
+        if stops := self.story.steps_to_visit():
             self._draw_with(cursor=stops[0])
 
 

@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from checkpoints.run import after_time
 from tui import units
+from tui.follow import state as states
 from tui.follow.story import Sample, Story
 from tui.text import safe
 from tui.widgets.styled import BRIGHT, GOOD, MUTED, done_bar, notice_text, paragraph, progress_text, strip, wrap
@@ -29,11 +30,9 @@ COLUMNS = (
 """two figures above each other in every column: name, short name, and cells of the value; the last give way"""
 
 
-def status(story: Story, word: str, mark: str, colour: str, name: str, width: int) -> Text:
+def status(story: Story, state: str, name: str, width: int) -> Text:
     """State and name of the run, and how far it is."""
-    text = Text.assemble(
-        (f"{mark} ", colour), f"{safe(word, lines=False)}  ", (after_time(safe(name, lines=False)), "bold")
-    )
+    text = states.line(state, f"{state}  ").append(after_time(safe(name, lines=False)), "bold")
     progress, ended = story.progress, story.finished
     if progress is not None and ended is None:
         return text.append("  " + progress_text(progress, width - text.cell_len - 2), MUTED)
