@@ -149,22 +149,15 @@ class CompareStory(BaseStory):
     def outcome(self, state: str) -> str:
         """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
         ready = f"{len(self.done)} of {len(self.methods)} methods have results"
-        match state:
-            case states.STARTING:
-                return "Starting: loading libraries and data."
-            case states.PAUSED:
-                return f"Paused: {ready}."
-            case states.STOPPING:
-                return "Stopping; finished methods are kept."
-            case states.STOPPED:
-                return f"Stopped: {ready}; resuming computes the others."
-            case states.FINISHED:
-                return f"Finished: {ready}."
-            case states.FAILED:
-                return f"Failed: {self.failure}. {ready}.".replace("..", ".")
-            case states.INTERRUPTED:
-                return f"Interrupted: the process died. {ready}; resuming computes the others."
-        return ""
+        return {
+            states.STARTING: "Starting: loading libraries and data.",
+            states.PAUSED: f"Paused: {ready}.",
+            states.STOPPING: "Stopping; finished methods are kept.",
+            states.STOPPED: f"Stopped: {ready}; resuming computes the others.",
+            states.FINISHED: f"Finished: {ready}.",
+            states.FAILED: f"Failed: {self.failure}. {ready}.".replace("..", "."),
+            states.INTERRUPTED: f"Interrupted: the process died. {ready}; resuming computes the others.",
+        }.get(state, "")
 
     @property
     def detail(self) -> str:

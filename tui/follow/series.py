@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from engine.runs.events import Step
@@ -80,14 +81,8 @@ class Series:
 
     def at(self, step: int) -> Bucket | None:
         """The bucket that ``step`` falls into, the nearest one before it otherwise."""
-        low, high = 0, len(self.buckets)
-        while low < high:
-            middle = (low + high) // 2
-            if self.buckets[middle].first <= step:
-                low = middle + 1
-            else:
-                high = middle
-        return self.buckets[low - 1] if low else (self.buckets[0] if self.buckets else None)
+        place = bisect_right(self.buckets, step, key=lambda bucket: bucket.first)
+        return self.buckets[max(0, place - 1)] if self.buckets else None
 
     def _halve(self) -> None:
         pairs = zip(self.buckets[::2], self.buckets[1::2], strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -90,30 +89,22 @@ class Story(BaseStory):
         """A sentence on how the run stands in one of :mod:`tui.follow.state`; empty while it simply runs."""
         step, saved = self.step, self.saved.step if self.saved else 0
         kept = "saved" if saved >= step > 0 else f"last checkpoint at step {saved:,}" if saved else "not saved"
-        match state:
-            case states.STARTING:
-                return "Starting: loading PyTorch and the corpus."
-            case states.PAUSED:
-                return f"Paused at step {step:,}."
-            case states.STOPPING:
-                return "Stopping after this step; saving first."
-            case states.STOPPED:
-                return f"Stopped at step {step:,}, {kept}."
-            case states.FINISHED if self.finished and self.finished.reason == "early_stop":
-                return f"Finished early at step {step:,}, {kept}: the validation loss has stopped decreasing."
-            case states.FINISHED:
-                return f"Finished at step {step:,}, {kept}."
-            case states.FAILED:
-                return f"Failed at step {step:,}, {kept}: {self.failure}"
-            case states.INTERRUPTED:
-                return f"Interrupted at step {step:,}, {kept}: the training process died."
-        return ""
+        early = self.finished is not None and self.finished.reason == "early_stop"
+        finished = f"Finished early at step {step:,}, {kept}: the validation loss has stopped decreasing."
+        return {
+            states.STARTING: "Starting: loading PyTorch and the corpus.",
+            states.PAUSED: f"Paused at step {step:,}.",
+            states.STOPPING: "Stopping after this step; saving first.",
+            states.STOPPED: f"Stopped at step {step:,}, {kept}.",
+            states.FINISHED: finished if early else f"Finished at step {step:,}, {kept}.",
+            states.FAILED: f"Failed at step {step:,}, {kept}: {self.failure}",
+            states.INTERRUPTED: f"Interrupted at step {step:,}, {kept}: the training process died.",
+        }.get(state, "")
 
     @property
     def step(self) -> int:
         """The last step that is known to be finished."""
-        steps = [self.last.step if self.last else 0, self.started.step if self.started else 0]
-        return max(steps)
+        return max(self.last.step if self.last else 0, self.started.step if self.started else 0)
 
     @property
     def best(self) -> Evaluated | None:
@@ -149,15 +140,12 @@ class Story(BaseStory):
 
     def sample_at(self, step: int | None) -> Sample | None:
         """The sample of ``step`` or the last one before it; with None the newest."""
-        if step is None:
-            return self.samples[-1] if self.samples else None
-        before = [sample for sample in self.samples if sample.step <= step]
-        return before[-1] if before else (self.samples[0] if self.samples else None)
+        known = (sample for sample in reversed(self.samples) if step is None or sample.step <= step)
+        return next(known, self.samples[0] if self.samples else None)
 
     def evaluation_at(self, step: int) -> Evaluated | None:
         """The evaluation of ``step`` or the last one before it."""
-        before = [point for point in self.evaluations if point.step <= step]
-        return before[-1] if before else None
+        return next((point for point in reversed(self.evaluations) if point.step <= step), None)
 
     def steps_to_visit(self) -> list[int]:
         """Steps that a cursor stops at: those with an evaluation or a sample, else all that are kept."""
@@ -167,18 +155,14 @@ class Story(BaseStory):
     def _begin(self, event: Started) -> None:
         """A run that goes on from a step takes back what it said about later ones."""
         if self.started is not None and self.started.run != event.run:
-            fresh = Story()
-            for entry in dataclasses.fields(self):
-                if entry.name != "version":
-                    setattr(self, entry.name, getattr(fresh, entry.name))
+            vars(self).update(vars(Story(version=self.version)))
         self.started, self.finished, self.paused, self.progress = event, None, False, None
         self.diverged_at = None
         self.train.forget_after(event.step)
         self.evaluations = [point for point in self.evaluations if point.step <= event.step]
         self.samples = [sample for sample in self.samples if sample.step <= event.step and sample.done]
         if self.last is not None and self.last.step > event.step:
-            kept = self.train.buckets[-1].last if self.train.buckets else None
-            self.last = kept
+            self.last = self.train.buckets[-1].last if self.train.buckets else None
 
     def _fold_sample(self, event: SampleText) -> None:
         current = next((s for s in reversed(self.samples) if s.ident == event.sample), None)
