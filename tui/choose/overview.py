@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,10 +61,7 @@ COLUMNS = (
 def overview(story: ChooseStory, method: str, state: ViewState, width: int, height: int) -> list[Strip]:
     """Table above; below it words to the left and the losses to the right."""
     chance = story.methods["chance"].accuracy if "chance" in story.methods else None
-
-    def words(width: int) -> list[Text]:
-        return _words(story, method, width)
-
+    words = functools.partial(_words, story, method)
     return compare.overview(story, method, COLUMNS, words, NAMES, state, width, height, chance=chance)
 
 

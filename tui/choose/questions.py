@@ -94,10 +94,10 @@ def card(
     table = LineTable(columns, inside)
     lines += [Text(""), table.heading(), *map(table.row, range(len(item.choices)))]
     lines += _choices(item, ranked, names, inside)
-    told = "score · softmax"
-    if "zero-shot" in ranked and (ways := _zero_shot(item, ranked["zero-shot"], inside)):
-        lines += ways
-    return frame.panel(title, strips(lines, inside, height - frame.down), width, height, told, active=active)
+    if "zero-shot" in ranked:
+        lines += _zero_shot(item, ranked["zero-shot"], inside)
+    shown = strips(lines, inside, height - frame.down)
+    return frame.panel(title, shown, width, height, "score · softmax", active=active)
 
 
 def _choice(item: Item, place: int) -> Text:

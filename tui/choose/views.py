@@ -36,15 +36,11 @@ class ViewState(headline.ViewState):
 
     def filter(self) -> None:
         """The next filter."""
-        self.kept, self.row = _next(FILTERS, self.kept), 0
+        self.kept, self.row = headline.following(FILTERS, self.kept), 0
 
     def sort(self) -> None:
         """The next order."""
-        self.order, self.row = _next(tuple(ORDERS), self.order), 0
-
-
-def _next(names: tuple[str, ...], name: str) -> str:
-    return names[(names.index(name) + 1) % len(names)]
+        self.order, self.row = headline.following(tuple(ORDERS), self.order), 0
 
 
 WORDS = headline.Words(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich.text import Text
 from textual.strip import Strip
@@ -61,10 +62,7 @@ def overview(
     notices = list(story.notices)
     if notices and notices[-1].level != "error" and notice_text(notices[-1]).cell_len <= width:
         notices.pop()  # the last line of the pane says it
-
-    def words(width: int) -> list[Text]:
-        return _words(story, notices, findings, chosen, width)
-
+    words = partial(_words, story, notices, findings, chosen)
     return compare.overview(story, chosen, columns, words, NAMES, state, width, height)
 
 

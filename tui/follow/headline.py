@@ -58,6 +58,11 @@ class Words:
     """what is done while a method is worked on"""
 
 
+def following(names: Sequence[str], name: str) -> str:
+    """The name after this one, after the last one the first; the first where it is none of them."""
+    return names[(names.index(name) + 1) % len(names)] if name in names else names[0]
+
+
 def head(story: CompareStory, words: Words, name: str, state: str, width: int) -> Strip:
     """What is done now, on what, how fast, and how long it will take."""
     mark, colour = states.MARKS[state]

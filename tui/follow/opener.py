@@ -27,12 +27,11 @@ class Opener(Dialog[Run | None]):
         self._what, self._offers = what, offers
 
     def compose(self) -> ComposeResult:
-        if self._offers:
-            with box(f"Open which {self._what}?", "Enter open · Esc cancel"):
+        with box(f"Open which {self._what}?", "Enter open · Esc cancel" if self._offers else "Esc close"):
+            if self._offers:
                 yield Choices(*(Option(_spell(offer)) for offer in self._offers), compact=True, markup=False)
-        else:
-            with box(f"Open which {self._what}?", "Esc close"):
-                yield Static(Content("No earlier run: F5 in the form starts one."), classes="text")
+            else:
+                yield Static("No earlier run: F5 in the form starts one.", classes="text")
 
     def on_mount(self) -> None:
         if self._offers:

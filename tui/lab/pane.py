@@ -17,7 +17,7 @@ from textual.widgets import ContentSwitcher
 
 from checkpoints.store import CheckpointError
 from engine.lab import record
-from engine.lab.exercise import RUNS, Exercise, Step, Work
+from engine.lab.exercise import RUNS, Exercise, Work
 from engine.runs.events import Notice, Progress
 from engine.runs.spec import BadSpec
 from tui.background import BackgroundTasks, FileWriter
@@ -217,12 +217,10 @@ class LabPane(Pane):
 
     # -- doing a step ------------------------------------------------------------------------------------------------
 
-    def action_do(self) -> None:
-        self._do(*self.shown.here)
-
-    @work(exclusive=True, group="ask", exit_on_error=False, description="do")
-    async def _do(self, exercise: Exercise, step: Step) -> None:
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_do(self) -> None:
         """What Enter does: nothing is started before the guesses about it are made."""
+        exercise, step = self.shown.here
         if step.kind == "answer":
             await self._write_answer(exercise)
         elif step.kind == "guess" or self.shown.guessing(exercise):
@@ -250,14 +248,11 @@ class LabPane(Pane):
         except (OSError, BadSpec, CheckpointError) as error:
             self.tell(f"{wanted.title} could not be started", str(error))
 
-    def action_open(self) -> None:
-        exercise, step = self.shown.here
-        self._open(exercise, doing.work_of(exercise, step.work) or exercise.works[0])
-
-    @work(exclusive=True, group="ask", exit_on_error=False, description="open")
-    async def _open(self, exercise: Exercise, wanted: Work) -> None:
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_open(self) -> None:
         """The pane concerned with what is there; nothing is started."""
-        lab = self.lab
+        lab, (exercise, step) = self.lab, self.shown.here
+        wanted = doing.work_of(exercise, step.work) or exercise.works[0]
         if lab is None:
             return
         if wanted.task == "verse":
@@ -312,17 +307,13 @@ class LabPane(Pane):
             await self._save(partial(record.save_guesses, given))
         return given is not None
 
-    def action_write(self) -> None:
-        self._write(self.shown.here[0])
-
-    @work(exclusive=True, group="ask", exit_on_error=False, description="write")
-    async def _write(self, exercise: Exercise) -> None:
-        await self._write_answer(exercise)
+    @work(exclusive=True, group="ask", exit_on_error=False)
+    async def action_write(self) -> None:
+        await self._write_answer(self.shown.here[0])
 
     async def _write_answer(self, exercise: Exercise) -> None:
         """The editor for the sentences about an exercise."""
         known = self.lab.answers.get(exercise.number, "") if self.lab is not None else ""
-
         title, save = f"{exercise.number} {exercise.title}: your answer", partial(record.save_answer, exercise.number)
         await self.app.push_screen_wait(Writing(title, exercise.question, known, save))
         self.look()

@@ -61,9 +61,8 @@ def columns(
         head.append("   BM25 terms: ", MUTED).append(cut(safe(" ".join(answer.terms), lines=False), room))
     head.truncate(max(1, width - len(marks)), overflow="ellipsis", pad=True)
     head.append(marks, MUTED)
-    each = width // len(state.columns)
-    wide = [each] * (len(state.columns) - 1)
-    wide.append(width - sum(wide))
+    each, left = divmod(width, len(state.columns))
+    wide = [each, each, each + left]
     lines = max(1, min(MOST, (height - 1 - frame.down) // 10))
     made = []
     for place, method in enumerate(state.columns):
@@ -103,8 +102,7 @@ def under_cursor(answer: Answer | None, state: ViewState) -> int | None:
     ranked = answer.found.get(state.columns[state.column])
     if ranked is None or not ranked.rows:
         return None
-    state.row = max(0, min(state.row, len(ranked.rows) - 1))
-    return ranked.rows[state.row]
+    return ranked.rows[state.within(len(ranked.rows))]
 
 
 def moved(row: int, here: int, before: Ranked | None) -> str:

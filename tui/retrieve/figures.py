@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from rich.text import Text
 from textual.strip import Strip
@@ -63,10 +64,7 @@ def figures(story: RetrieveStory, state: ViewState, width: int, height: int) -> 
         data = story.data
         return lines + (data_lines(data.data, data.source, data.checks, data.repairs, width) if data else [])
 
-    def charts(frame: Frame, width: int, height: int) -> list[Strip]:
-        return training(story, frame, width, height)
-
-    return compare.overview(story, "", COLUMNS, words, names, state, width, height, charts=charts)
+    return compare.overview(story, "", COLUMNS, words, names, state, width, height, charts=partial(training, story))
 
 
 def differences(story: RetrieveStory, width: int) -> list[Text]:
@@ -88,8 +86,8 @@ def differences(story: RetrieveStory, width: int) -> list[Text]:
         return interval(scale, (low, high), mean, cells, MUTED, 0.0)
 
     def chance(pair: tuple[str, str]) -> str:
-        told, sure = _chance(adjusted.get(pair), *found[pair][1:])
-        return "" if sure else "  chance" if short else f"  {told}"
+        could_be = _could_be_chance(adjusted.get(pair), *found[pair][1:])
+        return ("  chance" if short else "  could be chance") * could_be
 
     columns = [
         Column("", 0, lambda pair: f"{name_of(pair[0])} − {name_of(pair[1])}", left=True, least=34),
@@ -114,10 +112,9 @@ def _p(story: RetrieveStory, first: str, second: str) -> float | None:
     return None
 
 
-def _chance(p: float | None, low: float, high: float) -> tuple[str, bool]:
-    """What is said of a difference, and whether it is more than chance: by its interval where there is no p."""
-    sure = p < CHANCE if p is not None else low > 0 or high < 0
-    return "" if sure else "could be chance", sure
+def _could_be_chance(p: float | None, low: float, high: float) -> bool:
+    """Whether a difference could be chance: by its interval where there is no p."""
+    return not (p < CHANCE if p is not None else low > 0 or high < 0)
 
 
 def training(story: RetrieveStory, frame: Frame, width: int, height: int) -> list[Strip]:
@@ -145,16 +142,14 @@ def training(story: RetrieveStory, frame: Frame, width: int, height: int) -> lis
 
 
 SHADES = " ·░▒▓█"
-_LOW, _HIGH = 0.0, 0.9  # cosines of the faintest and the fullest shade
+HIGH = 0.9  # cosine from which a shade is the fullest
 
 
 def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
     """The matrix of the last batch, darkest where query and document are nearest."""
     rows = [row for row in story.similarity if isinstance(row, list | tuple)]
     if not rows:
-        empty = (
-            "The matrix appears while a bi-encoder is training: rows are queries, columns are documents of the batch."
-        )
+        empty = "The matrix appears while a bi-encoder is training: rows are queries, columns documents of the batch."
         return paragraph(empty, width)[:height]
     frame, step = Frame(width), story.trained.last
     inside = width - frame.across
@@ -173,26 +168,21 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         text = Text(f"{place + 1:>3} ", MUTED)
         nearest = max(row) if row else 0.0
         for column, value in enumerate(row[: (inside - 8) // cell]):
-            shade = SHADES[_shade(float(value))] * (cell - 1)
             if column == place and value < nearest:
                 text.append("◆" * (cell - 1), WARN)
             else:
-                text.append(shade, BRIGHT if column == place else MUTED)
+                shade = SHADES[max(0, min(len(SHADES) - 1, int(float(value) / HIGH * len(SHADES))))]
+                text.append(shade * (cell - 1), BRIGHT if column == place else MUTED)
             text.append(" ")
         lines.append(text)
     legend = Text("cosine ", MUTED)
     for place, shade in enumerate(SHADES[1:], 1):
-        legend.append(f"{shade * 2} ≥{_LOW + (_HIGH - _LOW) * place / len(SHADES):.2f} ", MUTED)
+        legend.append(f"{shade * 2} ≥{HIGH * place / len(SHADES):.2f} ", MUTED)
     lines.append(
         legend.append("   ◆ ", WARN).append("own document is not the nearest" if width >= 90 else "not nearest", MUTED)
     )
     title = "last batch: queries in rows, documents in columns"
     return frame.panel(title, strips(lines, inside, height), width, min(height, len(lines) + frame.down), active=True)
-
-
-def _shade(value: float) -> int:
-    share = (value - _LOW) / (_HIGH - _LOW)
-    return max(0, min(len(SHADES) - 1, int(share * len(SHADES))))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -214,9 +204,9 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
     told = Text("mean ", MUTED).append(f"{_mean(found.gaps):+.3f}", f"bold {BRIGHT}")
     if (known := story.difference(state.first, state.second)) is not None:
         p = _p(story, state.first, state.second)
-        words, _ = _chance(p, *known[1:])
         told.append(f"   95%: {known[1]:+.3f} to {known[2]:+.3f}", "")
-        told.append(f"   p = {p:.3f} (this pair alone)" if p is not None else "", MUTED).append(f"  {words}")
+        told.append(f"   p = {p:.3f} (this pair alone)" if p is not None else "", MUTED)
+        told.append("  could be chance" * _could_be_chance(p, *known[1:]))
     room = BAR if width >= 66 else SHORT_BAR
     here = found.queries[state.within(len(found.queries))]
 

@@ -45,19 +45,11 @@ class ViewState(headline.ViewState):
         """The next ranker: of the middle column, or in the list of gains of either side of the pair."""
         if self.view != "gains":
             if which == 0:
-                self.middle = MIDDLE[(MIDDLE.index(self.middle) + 1) % len(MIDDLE)]
-            return
-        names = list(known)
-        if len(names) < 2:
-            return
-        here, other = (self.first, self.second) if which == 0 else (self.second, self.first)
-        names.remove(other) if other in names else None
-        self.chosen = True
-        new = names[(names.index(here) + 1) % len(names)] if here in names else names[0]
-        if which == 0:
-            self.first = new
-        else:
-            self.second = new
+                self.middle = headline.following(MIDDLE, self.middle)
+        elif len(known) > 1:
+            pair = [self.first, self.second]
+            pair[which] = headline.following([name for name in known if name != pair[1 - which]], pair[which])
+            (self.first, self.second), self.chosen = pair, True
 
 
 WORDS = headline.Words(

@@ -47,6 +47,15 @@ FILTER = "words, or fields: task:choose  preset:nano  best<1.8  seed=3"
 NO_RUNS = "No runs yet.\n\nF5 starts a training; every run of every pane is listed here."
 
 
+def _asking(what: Callable[[Pane, Summary], Awaitable[None]]) -> Callable[[RunsPane], None]:
+    """The action that does one thing of :mod:`tui.runs.writing` for the selected run."""
+
+    def action(pane: RunsPane) -> None:
+        pane.ask(what)
+
+    return action
+
+
 class RunsPane(Pane):
     """A table of runs. Reads directories off the event loop and touches only the cells that changed."""
 
@@ -348,29 +357,8 @@ class RunsPane(Pane):
 
     # -- what is written about a run, and taken elsewhere --------------------------------------------------------------
 
-    def action_pin(self) -> None:
-        """Pin the selected run, or take the pin off."""
-        self._ask(writing.pin)
-
-    def action_rename(self) -> None:
-        """Give the selected run a title."""
-        self._ask(writing.rename)
-
-    def action_tags(self) -> None:
-        """Set the tags of the selected run."""
-        self._ask(writing.tags)
-
-    def action_note(self) -> None:
-        """Write a note about the selected run."""
-        self._ask(writing.note)
-
-    def action_branch(self) -> None:
-        """Begin a new run with a checkpoint of the selected one."""
-        self._ask(writing.branch)
-
-    def action_report(self) -> None:
-        """Write a report of the selected run."""
-        self._ask(writing.report)
+    action_pin, action_rename, action_tags = _asking(writing.pin), _asking(writing.rename), _asking(writing.tags)
+    action_note, action_branch, action_report = _asking(writing.note), _asking(writing.branch), _asking(writing.report)
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_metrics(self) -> None:
@@ -378,8 +366,8 @@ class RunsPane(Pane):
         await writing.metrics(self, self._chosen_runs())
 
     @work(exclusive=True, group="ask", exit_on_error=False)
-    async def _ask(self, what: Callable[[Pane, Summary], Awaitable[None]]) -> None:
-        """Do one thing of :mod:`tui.runs.writing` for the selected run, then show the runs as they are."""
+    async def ask(self, what: Callable[[Pane, Summary], Awaitable[None]]) -> None:
+        """Do something for the selected run, then show the runs as they are."""
         if (here := self._readable()) is not None:
             await what(self, here)
             self.look()
