@@ -15,7 +15,7 @@ from tui.choose.views import SHORT, ViewState
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
-from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, bar, paragraph, side_by_side, strip, strips, wrap
+from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, bar, paragraph, side_by_side, strip, wrap
 
 BESIDE = 110  # columns from which list and question stand side by side
 COLUMN, NUMBER = 26, 15  # cells of one method's scores at most, and at least
@@ -96,8 +96,7 @@ def card(
     lines += _choices(item, ranked, names, inside)
     if "zero-shot" in ranked:
         lines += _zero_shot(item, ranked["zero-shot"], inside)
-    shown = strips(lines, inside, height - frame.down)
-    return frame.panel(title, shown, width, height, "score · softmax", active=active)
+    return frame.panel(title, lines, width, height, "score · softmax", active=active)
 
 
 def _choice(item: Item, place: int) -> Text:
@@ -233,7 +232,7 @@ def _list(
     kind = "" if state.kept == "all" else f" {state.kept}"
     title = f"{len(found):,}{kind} questions, {state.order}"
     count = f"{len(own.ranked) - own.right:,} wrong · {own.right:,} right"
-    return frame.panel(title, strips(rows, inside, height), width, height, count, active=True)
+    return frame.panel(title, rows, width, height, count, active=True)
 
 
 def _mark(event: ItemJudged) -> tuple[str, str]:

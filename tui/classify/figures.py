@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 from textual.strip import Strip
@@ -15,7 +15,7 @@ from tui.classify.views import NAMES
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
 from tui.widgets.plot import Axis, Plot, axis
-from tui.widgets.styled import BORDER, BRIGHT, MUTED, SERIES, bar, message, share, side_by_side, strip, strips
+from tui.widgets.styled import BORDER, BRIGHT, MUTED, SERIES, bar, message, share, side_by_side
 
 TABLE, NARROW = 46, 31  # cells of the panel of figures beside a plot, and on a narrow screen
 FEW = 5  # rows of a bin from which its accuracy says something
@@ -50,7 +50,7 @@ def calibration(report: Report, method: str, width: int, height: int) -> list[St
     return side_by_side([(drawn, plot_width), (table, room)], height)
 
 
-def _bins(report: Report, width: int) -> list[Strip]:
+def _bins(report: Report, width: int) -> list[Text]:
     most = max((one.count for one in report.bins), default=1)
     columns = (
         Column("bin", 8, lambda one: (f"{one.low:.1f}–{one.high:.1f}", MUTED), left=True),
@@ -63,7 +63,7 @@ def _bins(report: Report, width: int) -> list[Strip]:
     known = [one for one in report.bins if one.count]
     sure = sum(one.count * (one.confidence - one.accuracy) for one in known) / max(1, sum(one.count for one in known))
     word = "overconfident" if sure > 0.01 else "underconfident" if sure < -0.01 else "neither over- nor underconfident"
-    lines = [
+    return [
         table.heading(),
         *map(table.row, report.bins),
         Text(""),
@@ -71,7 +71,6 @@ def _bins(report: Report, width: int) -> list[Strip]:
         Text(f"{word} overall" if width > 40 else word, MUTED),
         Text.assemble(("log loss ", MUTED), (share(report.log_loss), f"bold {BRIGHT}"), (" nats per row", MUTED)),
     ]
-    return strips(lines, width, len(lines))
 
 
 def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
@@ -81,16 +80,16 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
         return message(EMPTY_LABELS, width, height)
     frame = Frame(width)
     inside = width - frame.across
-    figures = _points(points, story, inside)
-    table = frame.panel("test accuracy", strips(figures, inside, height), width, subtitle="by labels per class")
+    places = sorted({point.labels for point in points})
+    names = list(dict.fromkeys(point.contender for point in points))
+    known = {method.name: method.accuracy for method in story.done}
+    rules = {name: known[name] for name in (*names, "tfidf") if name in known}
+    figures = _points(points, places, rules, inside)
+    table = frame.panel("test accuracy", figures, width, subtitle="by labels per class")
     plot_height = height - len(table) - frame.down
     if plot_height < 8:
         return table[:height]
     plot = Plot(inside, plot_height - 1, 6)
-    places = sorted({point.labels for point in points})
-    names = list(dict.fromkeys(point.contender for point in points))
-    known = {method.name: method.report.accuracy for method in story.done if method.report is not None}
-    rules = {name: known[name] for name in (*names, "tfidf") if name in known}
     lowest = min([*rules.values(), *(point.low for point in points)])
     highest = max([*rules.values(), *(point.high for point in points)])
     first, last = math.log2(places[0]) - 0.2, math.log2(places[-1]) + 0.2
@@ -111,20 +110,16 @@ def labels(story: ClassifyStory, width: int, height: int) -> list[Strip]:
             plot.mark(math.log2(point.labels), point.accuracy, mark, colour)
         legend.append(f"{mark} ", colour).append(f"{NAMES.get(name, name)}   ", MUTED)
     legend.append("vertical: minimum to maximum of the draws", MUTED)
-    drawn = [strip(legend, inside), *plot.lines()]
     title = "test accuracy by labels per class"
-    return [*frame.panel(title, drawn, width, active=True), *table]
+    return [*frame.panel(title, [legend, *plot.lines()], width, active=True), *table]
 
 
-def _points(points: Sequence[CurvePoint], story: ClassifyStory, width: int) -> list[Text]:
-    """The same as figures: as many as fit, the most labels last."""
-    places = sorted({point.labels for point in points})[-max(1, (width - 28) // 8) :]
-    known = {method.name: method.report.accuracy for method in story.done if method.report}
+def _points(points: Sequence[CurvePoint], places: Sequence[int], known: Mapping[str, float], width: int) -> list[Text]:
+    """The same as figures: as many as fit, the most labels last; ``known`` are the accuracies with all labels."""
     found = {(point.contender, point.labels): point.accuracy for point in points}
     columns = [Column("labels per class", 18, lambda name: NAMES.get(name, name), left=True)]
-    for place in places:
+    for place in places[-max(1, (width - 28) // 8) :]:
         columns.append(Column(f"{place:,}", 8, lambda name, place=place: share(found.get((name, place)))))  # type: ignore[misc]
     columns.append(Column("all", 8, lambda name: (share(known.get(name)), BRIGHT)))
     table = LineTable(columns, width)
-    names = [*dict.fromkeys(point.contender for point in points), *(["tfidf"] if "tfidf" in known else [])]
-    return [table.heading(), *map(table.row, names)]
+    return [table.heading(), *map(table.row, dict.fromkeys([*(point.contender for point in points), *known]))]

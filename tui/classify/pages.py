@@ -26,7 +26,6 @@ from tui.widgets.styled import (
     message,
     share,
     side_by_side,
-    strips,
     window,
     wrap,
 )
@@ -61,7 +60,7 @@ def matrix(
     grid = _grid(report, state, label, cell, wide - frame.across, high - frame.down)
     title = f"confusion matrix, {NAMES.get(method, method)}"
     rows = f"{report.rows:,} rows"
-    left = frame.panel(title, strips(grid, wide - frame.across, high), wide, high, rows, active=not state.reading)
+    left = frame.panel(title, grid, wide, high, rows, active=not state.reading)
     if not beside:
         return [*left, *_texts(report, findings, method, state, frame, width, height - high)][:height]
     right = _texts(report, findings, method, state, frame, width - wide, height)
@@ -131,11 +130,11 @@ def _texts(
     rows = findings.cell(method, state.true, state.predicted) if findings is not None and known else []
     if findings is None or not rows:
         told = "no texts in this cell; arrows select another" if known else "reading the texts…"
-        return frame.panel(title, strips(wrap(Text(told, MUTED), inside), inside, height), width, height)
+        return frame.panel(title, wrap(Text(told, MUTED), inside), width, height)
     results = findings.results
     chosen = rows[state.within(len(rows))]
-    full = strips(full_text(results, method, chosen, inside), inside, min(TEXT, height // 2) - frame.down)
-    below = frame.panel(_place(chosen, results), full, width)
+    full = full_text(results, method, chosen, inside)
+    below = frame.panel(_place(chosen, results), full, width, min(len(full) + frame.down, TEXT, height // 2))
 
     def confidence(row: int) -> tuple[str, str]:
         return f"{results.probabilities[method][row][state.predicted]:.0%}", BRIGHT if row == chosen else MUTED
@@ -144,7 +143,7 @@ def _texts(
     table = LineTable(columns, inside, painted=state.reading)
     order = f"{'least' if same else 'most'} confident first"
     high = height - len(below)
-    listed = strips(table.rows(rows, state.row, high - frame.down), inside, high)
+    listed = table.rows(rows, state.row, high - frame.down)
     return [*frame.panel(title, listed, width, high, order, active=state.reading), *below]
 
 
@@ -188,12 +187,11 @@ def classes(report: Report, method: str, state: ViewState, width: int, height: i
         Column("rows", 8, lambda one: (f"{one.support:,}", MUTED)),
     )
     table = LineTable(columns, inside)
-    below = frame.panel(safe(here.name, lines=False), strips(_about(report, state.row, inside), inside, 3), width)
+    below = frame.panel(safe(here.name, lines=False), _about(report, state.row, inside)[:3], width)
     high = height - len(below)
     lines = [table.heading(), *table.rows(rows, state.row, min(len(rows), high - frame.down - 1))]
-    title = f"classes, {NAMES.get(method, method)}"
-    shown = strips(lines, inside, high - frame.down)
-    return [*frame.panel(title, shown, width, subtitle="bars: F1 from 0 to 1", active=True), *below][:height]
+    title, high = f"classes, {NAMES.get(method, method)}", min(high, len(lines) + frame.down)
+    return [*frame.panel(title, lines, width, high, "bars: F1 from 0 to 1", active=True), *below][:height]
 
 
 def _about(report: Report, row: int, width: int) -> list[Text]:
@@ -227,10 +225,8 @@ def suspects(findings: Findings | None, state: ViewState, width: int, height: in
     full = [told, *wrap(Text(safe(text[:2000], lines=False)), inside)]
     file, line = chosen.place
     title = f"{safe(file, lines=False)} row {line:,}"
-    below = frame.panel(title, strips(full, inside, min(TEXT, height // 2) - frame.down), width)
+    below = frame.panel(title, full, width, min(len(full) + frame.down, TEXT, height // 2))
     high, table = height - len(below), LineTable(columns, inside)
     lines = [table.heading(), *table.rows(found, state.row, high - frame.down - 1)]
     title = f"{len(found):,} suspicious labels, most suspicious first"
-    return [*frame.panel(title, strips(lines, inside, high), width, high, "x exports CSV", active=True), *below][
-        :height
-    ]
+    return [*frame.panel(title, lines, width, high, "x exports CSV", active=True), *below][:height]

@@ -18,7 +18,7 @@ from tui.classify.views import NAMES
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
 from tui.widgets.panel import Frame
-from tui.widgets.styled import BRIGHT, GOOD, MUTED, SERIES, TITLE, bar, cut, message, strips, wrap
+from tui.widgets.styled import BRIGHT, GOOD, MUTED, SERIES, TITLE, bar, cut, message, wrap
 
 if TYPE_CHECKING:
     from engine.classify.predict import Classifier
@@ -92,7 +92,7 @@ def sentence(
     inside = width - frame.across
     words = _words(found, inside)
     waits = working or ("…" if found.text != text else "")
-    below = frame.panel("words", strips(words, inside, height // 2), width) if words else []
+    below = frame.panel("words", words[: height // 2], width) if words else []
     table = _table(found, chosen, inside)
     order = sorted(
         range(len(found.classes)), key=lambda label: -max(float(p[label]) for p in found.probabilities.values())
@@ -103,8 +103,7 @@ def sentence(
     if len(order) > room:
         lines.append(Text(f"  … {len(order) - room} more, less probable", MUTED))
     told = waits or "r next method · Esc leaves the text"
-    rows = strips(lines, inside, height)
-    return [*frame.panel("probability of each class", rows, width, subtitle=told), *below][:height]
+    return [*frame.panel("probability of each class", lines, width, subtitle=told), *below][:height]
 
 
 def _table(found: Judgement, chosen: str, width: int) -> LineTable:

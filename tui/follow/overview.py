@@ -31,8 +31,6 @@ from tui.widgets.styled import (
     message,
     share,
     side_by_side,
-    strip,
-    strips,
     wrap,
 )
 
@@ -187,7 +185,7 @@ def overview(
     inside = width - frame.across
     lines: list[Strip] = []
     if story.methods:
-        rows = strips(table(story, chosen, columns, names, inside, chance=chance), inside, height)
+        rows = table(story, chosen, columns, names, inside, chance=chance)[:height]
         lines = frame.panel("methods", rows, width, subtitle=judged(story), active=True)
     room = height - len(lines)
     if room <= frame.down:
@@ -200,10 +198,7 @@ def overview(
 
     def told(width: int, *, alone: bool) -> list[Strip]:
         inside = width - frame.across
-        texts = words(inside)
-        made = strips(texts, inside, len(texts))
-        if curves and alone:
-            made += drawn(inside, CURVE + 2)
+        made: list[Text | Strip] = [*words(inside), *(drawn(inside, CURVE + 2) if curves and alone else ())]
         shown, where = scrolled(made, state, room - frame.down)
         where += " · PgUp PgDn" * bool(where)
         return frame.panel("results" if story.verdict else "so far", shown, width, room, where)
@@ -249,5 +244,5 @@ def loss(method: Method, title: str, frame: Frame, width: int, height: int, *, s
     if smoothing:
         marks.append(f"  ─ mean of {smoothing}", MUTED)
     options = CurveOptions(smoothing=smoothing, end=method.axis_end)
-    drawn = [strip(marks, inside), *draw(curve, inside, height - frame.down - 1, options)]
-    return frame.panel(title, drawn, width, height, method.refitted)
+    drawn = draw(curve, inside, height - frame.down - 1, options)
+    return frame.panel(title, [marks, *drawn], width, height, method.refitted)

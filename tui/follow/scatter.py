@@ -12,7 +12,7 @@ from engine.runs.events import Event
 from tui.follow.headline import ViewState
 from tui.widgets.panel import Frame
 from tui.widgets.plot import Axis, Plot
-from tui.widgets.styled import MUTED, SELECTED, SERIES, cut, side_by_side, strips, wrap
+from tui.widgets.styled import MUTED, SELECTED, SERIES, cut, side_by_side, wrap
 
 MARKS = "●◆▲■✚○◇△□"
 ROOMY = 8  # cells for each point from which it has a mark; below, dots
@@ -92,11 +92,12 @@ def scatter(
             plot.mark(*found.points[place], mark, colour)
     plot.mark(*found.points[here], groups[group_of(here)][1], SELECTED)
     told = f"{len(found.points):,} texts, {found.share:.0%} of the variance"
-    drawn = [*strips(marks, inside, 2), *plot.cells()]
-    left = frame.panel("features, first two principal components", drawn, wide, high, told, active=True)
+    left = frame.panel(
+        "features, first two principal components", [*marks, *plot.cells()], wide, high, told, active=True
+    )
     room, across = height if frame.boxed else height - high, side - frame.across
     title, lines = about(here, across)
-    right = frame.panel(title, strips(lines, across, room), side, room, f"{here + 1:,}")
+    right = frame.panel(title, lines, side, room, f"{here + 1:,}")
     return side_by_side([(left, wide), (right, side)], height) if frame.boxed else [*left, *right]
 
 

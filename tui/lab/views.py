@@ -26,7 +26,6 @@ from tui.widgets.styled import (
     cut,
     paragraph,
     side_by_side,
-    strips,
     wrap,
 )
 
@@ -133,13 +132,12 @@ def draw(shown: Shown, width: int, height: int, *, active: bool) -> tuple[list[S
     subtitle = f"{done} of {total}" + (f" · about {shown.minutes} left" if shown.minutes and done < total else "")
     if not frame.boxed:
         rows = strip_of(shown, width - frame.across) if height < TIGHT else list_of(shown, width - frame.across)
-        listed = frame.panel(title, strips(rows, width - frame.across, len(rows)), width, subtitle=subtitle)
+        listed = frame.panel(title, rows, width, subtitle=subtitle)
         text, top = _text(shown, frame, width, height - len(listed), active=active)
         return [*listed, *text], top
     inside = LIST - frame.across
-    rows = list_of(shown, inside)
-    listed = frame.panel(title, strips(rows, inside, len(rows)), LIST, subtitle=subtitle)
-    facts = strips(facts_of(vars(shown.lab.settings), inside), inside, height)
+    listed = frame.panel(title, list_of(shown, inside), LIST, subtitle=subtitle)
+    facts = facts_of(vars(shown.lab.settings), inside)
     below = frame.panel("data and models", facts, LIST, height - len(listed), "d changes them")
     text, top = _text(shown, frame, width - LIST, height, active=active)
     return side_by_side([([*listed, *below], LIST), (text, width - LIST)], height), top
@@ -195,7 +193,7 @@ def _text(shown: Shown, frame: Frame, width: int, height: int, *, active: bool) 
         rows.append(row)
     subtitle = f"step {exercise.steps.index(step) + 1} of {len(exercise.steps)}"
     title = f"{exercise.number} {exercise.title}"
-    return frame.panel(title, strips(rows, inside, room), width, height, subtitle, active=active), top
+    return frame.panel(title, rows, width, height, subtitle, active=active), top
 
 
 def visible(shown: Shown, width: int, height: int) -> int:

@@ -26,7 +26,6 @@ from tui.widgets.styled import (
     paragraph,
     side_by_side,
     strip,
-    strips,
     wrap,
 )
 
@@ -91,8 +90,7 @@ def document(answer: Answer | None, state: ViewState, title: Title, width: int, 
     lines = [head, Text(""), *wrap(highlighted(Text(safe(content, lines=False)), answer.terms), inside)]
     shown, where = scrolled(lines, state, height - frame.down)
     told = f"{where} · Esc back" if where else "Esc back"
-    drawn = strips(shown, inside, len(shown))
-    return frame.panel(safe(name, lines=False) or "(no title)", drawn, width, height, told, active=True)
+    return frame.panel(safe(name, lines=False) or "(no title)", shown, width, height, told, active=True)
 
 
 def under_cursor(answer: Answer | None, state: ViewState) -> int | None:

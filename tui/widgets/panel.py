@@ -24,14 +24,14 @@ class Frame:
     def panel(
         self,
         title: Text | str,
-        lines: Sequence[Strip],
+        lines: Sequence[Strip | Text],
         width: int,
         height: int | None = None,
         subtitle: Text | str = "",
         *,
         active: bool = False,
     ) -> list[Strip]:
-        """``lines`` of ``width - across`` cells in a frame, in exactly ``height`` lines, or as high as they are.
+        """``lines`` in a frame, in exactly ``height`` lines, or as high as they are; they get ``width - across`` cells.
 
         ``subtitle`` is a count, a state or a key, left out where there is no room; in the panel that is ``active``
         the keys act.
@@ -44,8 +44,10 @@ class Frame:
         edge = [strip(self._edge("╭", name, Text() if self.boxed else below, "╮", width, style), width)]
         side = strip(Text("│ " if self.boxed else " ", style), 2 if self.boxed else 1)
         other = strip(Text(" │" if self.boxed else " ", style), 2 if self.boxed else 1)
-        rows = [*lines, *[Strip.blank(inside)] * height][: max(0, height - self.down)]
-        body = [Strip.join([side, row.adjust_cell_length(inside), other]) for row in rows]
+        shown = lines[: max(0, height - self.down)]
+        rows = [strip(line, inside) if isinstance(line, Text) else line.adjust_cell_length(inside) for line in shown]
+        rows += [Strip.blank(inside)] * (height - self.down - len(rows))
+        body = [Strip.join([side, row, other]) for row in rows]
         foot = [strip(self._edge("╰", Text(), below, "╯", width, style), width)] if self.boxed else []
         return [*edge, *body, *foot][: max(0, height)]
 
