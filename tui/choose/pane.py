@@ -36,7 +36,6 @@ class ChoosePane(ComparePane):
     FORM, TASK_RUNS = ChooseForm, Rankings
     PREFIX, RESULTS = "ch", "ch-results"
     WHAT = "ranking"
-    FIRST = "overview"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
     TYPED = {"ch-question": "type your own question", "ch-choices": "*correct choice | another | a third"}
@@ -158,7 +157,6 @@ class ChoosePane(ComparePane):
         return super().check_action(action, parameters)
 
     def action_view(self, name: str) -> None:
-        """The results from another side."""
         if name == "own" and self.run_shown is not None:
             self._take_item()
         super().action_view(name)
@@ -193,7 +191,6 @@ class ChoosePane(ComparePane):
         self.redraw()
 
     def action_walk(self, down: int, right: int = 0) -> None:
-        """The cursor."""
         if self.view_state.view == "overview":
             self.walk_methods(down)
         else:

@@ -33,7 +33,6 @@ class ClassifyPane(ComparePane):
     FORM, TASK_RUNS = ClassifyForm, Classifications
     PREFIX, RESULTS = "cl", "cl-results"
     WHAT = "classifier"
-    FIRST = "overview"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to classify"}
@@ -115,7 +114,6 @@ class ClassifyPane(ComparePane):
             self.wake()
 
     def action_view(self, name: str) -> None:
-        """The results from another side."""
         super().action_view(name)
         self._find_map()
 
@@ -181,7 +179,6 @@ class ClassifyPane(ComparePane):
             await write(self, "the suspicious labels", about, f"{run.name}-suspects.csv", into)
 
     def action_walk(self, down: int, right: int = 0) -> None:
-        """The cursor of the view."""
         state = self.view_state
         if state.view == "overview":
             self.walk_methods(down)

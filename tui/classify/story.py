@@ -57,11 +57,7 @@ class ClassifyStory(CompareStory):
                 self.points.append(event)
                 self.doing = "labels"
             case Classified():
-                self._end(event)
-
-    def _end(self, event: Classified) -> None:
-        """Figures that no method has told before, as in a journal that lacks lines."""
-        for name, result in event.results.items():
-            if not self.method(name).done:
-                with suppress(*DAMAGED):
-                    self.method(name).judge(result)
+                for name, result in event.results.items():
+                    if not self.method(name).done:  # as in a journal that lacks lines
+                        with suppress(*DAMAGED):
+                            self.method(name).judge(result)

@@ -36,8 +36,6 @@ class ComparePane(FollowPane):
 
     PREFIX: ClassVar[str]
     """of the ids of its widgets"""
-    FIRST: ClassVar[str]
-    """the view that is shown first"""
     WORDS: ClassVar[headline.Words]
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions beside ``back`` that need results on the screen"""
@@ -315,6 +313,6 @@ class ComparePane(FollowPane):
         elif self.view_state.reading:
             self.view_state.reading = False
         else:
-            self.view_state.look(self.FIRST)
+            self.view_state.look(self.WORDS.views[0][0])
             self.focus_shown()
         self.redraw()

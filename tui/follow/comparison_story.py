@@ -185,7 +185,6 @@ class CompareStory(BaseStory):
         return self.methods.setdefault(name, self.METHOD(name))
 
     def fold(self, event: Event) -> None:
-        """Take an event in."""
         super().fold(event)
         match event:
             case Loaded():

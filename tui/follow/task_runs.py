@@ -6,7 +6,7 @@ finds them. Everything here reads files or starts processes: not for the thread 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,9 +17,7 @@ from checkpoints import run as runs
 from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from engine.runs import owner, queue
-from engine.runs.events import Event
 from engine.runs.listing import explain, figure, partial
-from engine.runs.messages import Control
 from engine.runs.worker import Task
 from tui import units
 
@@ -93,19 +91,15 @@ class TaskRuns:
         """Start the process that works on a run, and a task that follows it."""
         told = owner.journal_size(run)
         process = owner.spawn(run)
-
-        def task(control: Control) -> Iterator[Event]:
-            return owner.attend(run, process, control, told, at_once=True)
-
-        return task
+        return lambda control: owner.attend(run, process, control, told, at_once=True)
 
     def follow(self, run: Run) -> Task:
         """A task that follows a run, living or done, or started by its queue."""
 
-        def task(control: Control) -> Iterator[Event]:
-            return owner.follow(run, control, alive=lambda: queue.standing(run)[0] == "starting", at_once=True)
+        def starting() -> bool:
+            return queue.standing(run)[0] == "starting"
 
-        return task
+        return lambda control: owner.follow(run, control, alive=starting, at_once=True)
 
     def living(self) -> Run | None:
         """The newest run that a process works on."""

@@ -8,15 +8,14 @@ from functools import partial
 from rich.text import Text
 from textual.strip import Strip
 
-from engine.comparison.statistics import CHANCE, holm
+from engine.comparison.statistics import holm
 from engine.encoders.pretraining import ABOUT
-from engine.retrieve.metrics import NDCG
 from engine.retrieve.spec import RANKERS, pairs
 from tui import units
 from tui.follow import overview as compare
 from tui.follow.overview import INTERVAL
 from tui.retrieve.runs import Gain, Gains
-from tui.retrieve.story import RetrieveStory, number
+from tui.retrieve.story import RetrieveStory
 from tui.retrieve.views import ViewState, name_of
 from tui.text import safe
 from tui.widgets.line_table import Column, LineTable
@@ -32,7 +31,6 @@ from tui.widgets.styled import (
     interval,
     paragraph,
     share,
-    strips,
     wrap,
 )
 
@@ -73,48 +71,33 @@ def differences(story: RetrieveStory, width: int) -> list[Text]:
     found = {pair: one for pair in pairs(known) if (one := story.difference(*pair)) is not None}
     if not found:
         return []
-    ps = {pair: p for pair in found if (p := _p(story, *pair)) is not None}
-    adjusted = dict(zip(ps, holm(list(ps.values())), strict=True))
+    ps = {pair: one.p for pair, one in found.items() if one.p is not None}
+    for pair, p in zip(ps, holm(list(ps.values())), strict=True):
+        found[pair] = found[pair]._replace(p=p)
     cells = max(0, min(40, width - 78))
-    ends = [0.0, *(end for _, low, high in found.values() for end in (low, high))]
+    ends = [0.0, *(end for one in found.values() for end in (one.low, one.high))]
     scale = axis(min(ends), max(ends), max(8, cells), (6, 16), 1)
     ticks = tick_labels([(round(scale.cells(value)), label) for value, label in scale.ticks], max(8, cells))
     short = width < 90
 
     def drawn(pair: tuple[str, str]) -> Text:
-        mean, low, high = found[pair]
-        return interval(scale, (low, high), mean, cells, MUTED, 0.0)
+        return interval(scale, found[pair][1:3], found[pair].mean, cells, MUTED, 0.0)
 
     def chance(pair: tuple[str, str]) -> str:
-        could_be = _could_be_chance(adjusted.get(pair), *found[pair][1:])
-        return ("  chance" if short else "  could be chance") * could_be
+        return ("  chance" if short else "  could be chance") * found[pair].could_be_chance
 
     columns = [
         Column("", 0, lambda pair: f"{name_of(pair[0])} − {name_of(pair[1])}", left=True, least=34),
-        Column("mean", 8, lambda pair: (f"{found[pair][0]:+.3f}", BRIGHT)),
+        Column("mean", 8, lambda pair: (f"{found[pair].mean:+.3f}", BRIGHT)),
         *([Column(ticks, cells + 1, drawn, priority=3)] if cells >= 16 else []),
-        Column("95%", 18, lambda pair: (f"{found[pair][1]:+.3f} to {found[pair][2]:+.3f}", MUTED), priority=2),
-        Column("p", 8, lambda pair: f"{adjusted[pair]:.3f}" if pair in adjusted else "–", priority=1),
+        Column("95%", 18, lambda pair: (f"{found[pair].low:+.3f} to {found[pair].high:+.3f}", MUTED), priority=2),
+        Column("p", 8, lambda pair: share(found[pair].p), priority=1),
         Column("", 8 if short else 17, chance, left=True, priority=0),
     ]
     table = LineTable(columns, width)
     count = f", n = {story.data.judged:,}" if story.data is not None else ""
     note = f"differences in nDCG@10{count}, 95% by bootstrap, p adjusted for all pairs"
     return [*wrap(Text(note, TITLE), width), table.heading(), *map(table.row, found), Text("")]
-
-
-def _p(story: RetrieveStory, first: str, second: str) -> float | None:
-    """Of a pair alone; None in runs of earlier versions."""
-    for pair in ((first, second), (second, first)):
-        found = story.against.get(pair, {}).get(NDCG)
-        if isinstance(found, dict) and "p" in found:
-            return number(found, "p")
-    return None
-
-
-def _could_be_chance(p: float | None, low: float, high: float) -> bool:
-    """Whether a difference could be chance: by its interval where there is no p."""
-    return not (p < CHANCE if p is not None else low > 0 or high < 0)
 
 
 def training(story: RetrieveStory, frame: Frame, width: int, height: int) -> list[Strip]:
@@ -182,7 +165,7 @@ def batch(story: RetrieveStory, width: int, height: int) -> list[Strip]:
         legend.append("   ◆ ", WARN).append("own document is not the nearest" if width >= 90 else "not nearest", MUTED)
     )
     title = "last batch: queries in rows, documents in columns"
-    return frame.panel(title, strips(lines, inside, height), width, min(height, len(lines) + frame.down), active=True)
+    return frame.panel(title, lines, width, min(height, len(lines) + frame.down), active=True)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -203,10 +186,9 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
         return frame.panel(title, paragraph(empty, inside), width, active=True)[:height]
     told = Text("mean ", MUTED).append(f"{_mean(found.gaps):+.3f}", f"bold {BRIGHT}")
     if (known := story.difference(state.first, state.second)) is not None:
-        p = _p(story, state.first, state.second)
-        told.append(f"   95%: {known[1]:+.3f} to {known[2]:+.3f}", "")
-        told.append(f"   p = {p:.3f} (this pair alone)" if p is not None else "", MUTED)
-        told.append("  could be chance" * _could_be_chance(p, *known[1:]))
+        told.append(f"   95%: {known.low:+.3f} to {known.high:+.3f}", "")
+        told.append(f"   p = {known.p:.3f} (this pair alone)" if known.p is not None else "", MUTED)
+        told.append("  could be chance" * known.could_be_chance)
     room = BAR if width >= 66 else SHORT_BAR
     here = found.queries[state.within(len(found.queries))]
 
@@ -224,7 +206,7 @@ def gain_lines(story: RetrieveStory, gains: Gains, state: ViewState, width: int,
     rows = [told, table.heading(), *table.rows(found.queries, state.row, height - frame.down - 2)]
     equal = len(found.queries) - found.better - found.worse
     count = f"{found.better:,} better · {found.worse:,} worse · {equal:,} equal"
-    return frame.panel(title, strips(rows, inside, height), width, height, count, active=True)
+    return frame.panel(title, rows, width, height, count, active=True)
 
 
 def _bar(gap: float, cells: int, *, bright: bool) -> Text:

@@ -40,7 +40,6 @@ class RetrievePane(ComparePane):
     FORM, TASK_RUNS = RetrieveForm, Retrievals
     PREFIX, RESULTS = "re", "re-results"
     WHAT = "retrieval"
-    FIRST = "search"
     WORDS = WORDS
     TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
@@ -185,7 +184,6 @@ class RetrievePane(ComparePane):
         return collection.titles[row], collection.texts[row]
 
     def action_view(self, name: str) -> None:
-        """The results from another side."""
         super().action_view(name)
         if name == "map" and self.library is not None and "mean" in self.ready:
             self.mapped = None
@@ -281,7 +279,6 @@ class RetrievePane(ComparePane):
         return self.gains.between(self.view_state.first, self.view_state.second).queries
 
     def action_walk(self, down: int, right: int = 0) -> None:
-        """The cursor of the view."""
         state = self.view_state
         if state.view == "search" and state.reading:
             state.scroll = max(0, state.scroll + down)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from engine.comparison.statistics import CHANCE
 from engine.runs.events import ContenderDone, ContenderStep, Event, Loaded
 from tui.follow.comparison_story import CompareStory, Method
 
@@ -19,6 +20,21 @@ class Ranker(Method):
     def figure(self, name: str) -> float:
         """One of its figures: 0 where a damaged journal has none."""
         return number(self.result or {}, name)
+
+
+class Difference(NamedTuple):
+    """A mean difference over queries, and its interval."""
+
+    mean: float
+    low: float
+    high: float
+    p: float | None
+    """None in runs of earlier versions"""
+
+    @property
+    def could_be_chance(self) -> bool:
+        """By the interval where there is no p."""
+        return not (self.p < CHANCE if self.p is not None else self.low > 0 or self.high < 0)
 
 
 @dataclass
@@ -46,33 +62,29 @@ class RetrieveStory(CompareStory):
         return tuple(ranker.name for ranker in self.done)
 
     def fold(self, event: Event) -> None:
-        """Take an event in."""
         super().fold(event)
         match event:
             case Loaded():
                 self.against, self.looks, self.similarity = {}, [], ()
             case ContenderStep():
-                self._step(event)
+                self.similarity = event.similarity or self.similarity
+                if event.held_out_score is not None:
+                    self.looks.append((event.step, event.held_out_score))
             case ContenderDone():
                 self.doing = ""
                 for other, found in event.against.items():
                     if isinstance(found, dict):
                         self.against[event.contender, other] = found
 
-    def difference(self, first: str, second: str, measure: str = "ndcg@10") -> tuple[float, float, float] | None:
-        """Mean and interval of the first less the second, whichever was judged first."""
+    def difference(self, first: str, second: str) -> Difference | None:
+        """That of the first less the second in nDCG@10, whichever was judged first."""
         for pair, sign in (((first, second), 1), ((second, first), -1)):
-            found = self.against.get(pair, {}).get(measure)
+            found = self.against.get(pair, {}).get(Ranker.MEASURE)
             if isinstance(found, dict):
                 mean, low, high = (sign * number(found, name) for name in ("mean", "low", "high"))
-                return mean, min(low, high), max(low, high)
+                p = number(found, "p") if "p" in found else None
+                return Difference(mean, min(low, high), max(low, high), p)
         return None
-
-    def _step(self, event: ContenderStep) -> None:
-        if event.similarity:
-            self.similarity = event.similarity
-        if event.held_out_score is not None:
-            self.looks.append((event.step, event.held_out_score))
 
 
 def number(record: Mapping[str, Any], name: str) -> float:
