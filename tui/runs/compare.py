@@ -25,8 +25,7 @@ from engine.report.compare import Compared
 from engine.report.curves import AXES, LABELS, Story
 from tui import units
 from tui.hints import Hint
-from tui.runs import compare_hints as hints
-from tui.runs import views
+from tui.runs import hints, views
 from tui.text import safe
 from tui.widgets.dialogs import Dialog, Page, box, hint_parts
 from tui.widgets.lines import Lines
