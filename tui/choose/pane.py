@@ -34,8 +34,7 @@ class ChoosePane(ComparePane):
     """Knows what a ranking has told, the questions that were judged, and the methods that can be asked."""
 
     FORM, TASK_RUNS = ChooseForm, Rankings
-    PREFIX, RESULTS = "ch", "ch-results"
-    WHAT = "ranking"
+    RESULTS, WHAT = "ch-results", "ranking"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "page", "ends"})
     TYPED = {"ch-question": "type your own question", "ch-choices": "*correct choice | another | a third"}

@@ -31,8 +31,7 @@ class ClassifyPane(ComparePane):
     """Knows what a classification has told, what it found in the test rows, and its trained methods."""
 
     FORM, TASK_RUNS = ClassifyForm, Classifications
-    PREFIX, RESULTS = "cl", "cl-results"
-    WHAT = "classifier"
+    RESULTS, WHAT = "cl-results", "classifier"
     WORDS = WORDS
     OF_RESULTS = frozenset({"method", "walk", "read", "page", "export"})
     TYPED = {"cl-sentence": "type a sentence to classify"}

@@ -34,8 +34,6 @@ class ComparePane(FollowPane):
     A subclass gives the story and what is drawn from it, and answers in ``background`` what is typed into its lines.
     """
 
-    PREFIX: ClassVar[str]
-    """of the ids of its widgets"""
     WORDS: ClassVar[headline.Words]
     OF_RESULTS: ClassVar[frozenset[str]]
     """actions beside ``back`` that need results on the screen"""
@@ -61,15 +59,15 @@ class ComparePane(FollowPane):
         self._view_error = ""
 
     def compose(self) -> ComposeResult:
-        yield Lines(id=f"{self.PREFIX}-head", classes="head")
+        yield Lines(id=f"{self.form.PREFIX}head", classes="head")
         with ContentSwitcher(initial=self.form.id):
             yield self.form
             with Container(id=self.RESULTS, classes="results"):
-                yield Lines(id=f"{self.PREFIX}-tabs", classes="tabs")
+                yield Lines(id=f"{self.form.PREFIX}tabs", classes="tabs")
                 for ident, hint in self.TYPED.items():
                     yield Field(id=ident, classes="typed", compact=True, select_on_focus=False, placeholder=hint)
-                yield Board(id=f"{self.PREFIX}-board")
-        yield Lines(id=f"{self.PREFIX}-notice", classes="notice")
+                yield Board(id=f"{self.form.PREFIX}board")
+        yield Lines(id=f"{self.form.PREFIX}notice", classes="notice")
 
     # -- what a subclass gives ---------------------------------------------------------------------------------------
 
@@ -193,7 +191,7 @@ class ComparePane(FollowPane):
         self.drawn()
         if not self.showing_results:
             return
-        line = self.query_one(f"#{self.PREFIX}-tabs", Lines)
+        line = self.query_one(f"#{self.form.PREFIX}tabs", Lines)
         if line.size:
             line.set_strips([headline.tabs(self.WORDS, self.view_state.view, line.size.width, *self.turned())])
         if self.board.size:
@@ -205,8 +203,8 @@ class ComparePane(FollowPane):
             return hints.of_view(hints.VIEWS["around"], (), text, told)
         with recording() as rows:
             self._view_or_error(*view.size)
-        of_view = hints.VIEWS[f"{self.task_runs.task} {self.view_state.view}"]
-        found = hints.of_view(of_view, rows, text, told)
+        about = hints.VIEWS[f"{self.task_runs.task} {self.view_state.view}"]
+        found = hints.of_view(about, rows, text, told)
         return [*found, *hints.sentences(self.story, self.WORDS.methods, self.method, text)]
 
     def known(self) -> dict[str, str]:
@@ -227,7 +225,7 @@ class ComparePane(FollowPane):
     def redraw_lines(self) -> None:
         """The line on top and the one below."""
         name = self.run_shown.name if self.run_shown is not None else ""
-        top, bottom = (self.query_one(f"#{self.PREFIX}-{line}", Lines) for line in ("head", "notice"))
+        top, bottom = (self.query_one(f"#{self.form.PREFIX}{line}", Lines) for line in ("head", "notice"))
         if top.size and bottom.size:
             top.set_strips([headline.head(self.story, self.WORDS, name, self.state, top.size.width)])
             bottom.set_strips(

@@ -38,8 +38,7 @@ class RetrievePane(ComparePane):
     """Knows what a retrieval has told, and the collection with the rankers that can be searched."""
 
     FORM, TASK_RUNS = RetrieveForm, Retrievals
-    PREFIX, RESULTS = "re", "re-results"
-    WHAT = "retrieval"
+    RESULTS, WHAT = "re-results", "retrieval"
     WORDS = WORDS
     TEXTS = frozenset({"figures"})
     OF_RESULTS = frozenset({"walk", "read", "page", "jump", "pair", "search", "export", "rankings"})
