@@ -158,6 +158,8 @@ def _above_chance(method: str) -> Callable[[Results], Verdict]:
         why = f"{_capital(NAMES[method])} has {accuracy(found)} right; guessing has {percent(chance.figure)}"
         longest = comparison.controls.get("longest")
         why += f", always choosing the longest {percent(longest.figure)}." if longest is not None else "."
+        if method == "zero-shot" and comparison.model:
+            why += f" The language model is {comparison.model}."
         return Verdict(judging.above(found.low, found.high, chance.figure), why)
 
     return judge

@@ -130,6 +130,7 @@ def _comparison(run: Run) -> Comparison | None:
         hidden=hidden,
         raw_encoder={WORDS: True, SIMILARITY: False}.get(pretraining),
         notices=tuple(dict.fromkeys(notices)),
+        model=str(without_folder(run.read_json(_ABOUT["choose"]).get("model", ""))) if task == "choose" else "",
     )
 
 

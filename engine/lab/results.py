@@ -168,6 +168,8 @@ class Comparison:
     raw_encoder: bool | None = None
     """whether the encoder was pre-trained to predict words only; None where it is not known"""
     notices: tuple[str, ...] = ()
+    model: str = ""
+    """of a ranking of choices: its language model"""
 
 
 @dataclass(frozen=True)

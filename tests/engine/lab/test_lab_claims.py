@@ -414,6 +414,11 @@ def test_more_than_asked_is_enough_except_where_the_course_found_that_it_stops_t
     assert CLAIMS["3.1 frozen"].judge(emotion(method("lr", 0.99, 0.005))).outcome == "does not hold"
 
 
+def test_the_claim_about_a_language_model_names_it() -> None:
+    found = without(questions(method("zero-shot", 0.3)), "questions", model="smollm2")
+    assert "The language model is smollm2." in CLAIMS["3.2 zero-shot"].judge(found).why
+
+
 @pytest.mark.parametrize("model", ["openai-community/gpt2", "smollm2"])
 def test_a_claim_about_generated_text_names_a_model_that_is_not_that_of_the_course(model: str) -> None:
     found = ladder().temperatures

@@ -131,6 +131,9 @@ def test_a_ranking_of_choices_is_what_its_files_say() -> None:
         alone = found.controls[name]
         assert (alone.figure, alone.low, alone.high) == (hidden["accuracy"], *hidden["interval"])
         assert found.hidden[name] == hidden["p"]
+    about = runs["questions"].read_json("choices.json")
+    runs["questions"].write_json("choices.json", about | {"model": "/models/gpt2"})
+    assert read(runs).comparisons["questions"].model == "gpt2"
 
 
 @pytest.mark.usefixtures("older_runs")
