@@ -161,6 +161,23 @@ async def test_a_run_that_was_interrupted_is_resumed(trainers: FakeTrainers) -> 
         await arrives(pilot, "train")
 
 
+async def test_a_start_beside_a_run_that_is_at_work_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeModels(monkeypatch)
+    other = runs.create(places.runs(), "other", to_dict(plan.spec(WORKS["inferno"], record.settings())), {})
+    async with LabApp(pane="lab").run_test(size=(80, 24)) as pilot:
+        with other.lock():
+            await opened(pilot, "2.2 ladder")
+            await pilot.press("enter")
+            await shows(pilot, "Start another?", other.name, "slows all of them down")
+            await pilot.press("escape")
+            await pilot.pause()
+            assert pilot.app.here.id == "lab"  # type: ignore[attr-defined]
+            await pilot.press("enter")
+            await shows(pilot, "Start another?")
+            await pilot.press("s")
+            await arrives(pilot, "generate")
+
+
 async def test_a_run_that_ends_while_the_lab_is_shown_is_checked_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pane_module, "REFRESH", 0.05)
     async with LabApp(pane="lab").run_test(size=(80, 24)) as pilot:
@@ -281,6 +298,14 @@ async def test_a_measurement_shows_how_far_it_is_and_f7_stops_it(monkeypatch: py
         made = await opened(pilot, "2.2 temperatures")
         await pilot.press("enter")
         await shows(pilot, "▌ ● Several seeds", "drawing 30%", "F7 Stop")
+        record.save_guesses(dict.fromkeys(tokens.EXAMPLES, 2))
+        await until(pilot, lambda: made.lab is not None and made.lab.guesses)
+        await opened(pilot, "2.1 tokens")
+        await pilot.press("enter")
+        await shows(pilot, "Start another?", "temperatures. This measurement ends")
+        await pilot.press("escape")
+        await opened(pilot, "2.2 temperatures")
+        assert not stopped
         await pilot.press("f7")
         await until(pilot, lambda: stopped and not made.busy)
         await shows(pilot, "▌ ○ Several seeds")

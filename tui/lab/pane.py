@@ -20,6 +20,7 @@ from engine.lab import record
 from engine.lab.exercise import RUNS, Exercise, Work
 from engine.runs.events import Notice, Progress
 from engine.runs.spec import BadSpec
+from tui import away
 from tui.background import BackgroundTasks, FileWriter
 from tui.follow import last_values
 from tui.follow.exporting import write
@@ -239,6 +240,8 @@ class LabPane(Pane):
             if lab.works.get(wanted.name) == "done":
                 self.post_message(await asyncio.to_thread(doing.there, wanted, lab))
                 return
+            if lab.works.get(wanted.name) != "running" and not await self._may_start(wanted):
+                return
             if wanted.task in RUNS:
                 self.post_message(UseRun(*await asyncio.to_thread(doing.run_of, wanted, lab)))
             elif wanted.task == "ladder":
@@ -247,6 +250,18 @@ class LabPane(Pane):
                 self._measure(wanted)
         except (OSError, BadSpec, CheckpointError) as error:
             self.tell(f"{wanted.title} could not be started", str(error))
+
+    async def _may_start(self, wanted: Work) -> bool:
+        """Whether nothing else is at work, or the user wants both; tokenizing a few texts slows nothing down."""
+        busy, few = [self.background.kind] * bool(self.background.kind), wanted.task == "tokens"
+        others = busy if few else [*await asyncio.to_thread(away.living), *busy]
+        if not others:
+            return True
+        ends = busy and wanted.task not in RUNS and wanted.task != "ladder"
+        more = "This measurement ends the one before it." if ends else "One more slows all of them down."
+        about = f"At work on this machine: {', '.join(others)}. {more}"
+        answers = dialogs.Option("start", "start anyway", "s"), dialogs.Option("cancel", "cancel", "c")
+        return await self.app.push_screen_wait(dialogs.Question("Start another?", about, answers)) == "start"
 
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_open(self) -> None:
@@ -264,8 +279,8 @@ class LabPane(Pane):
 
     # -- measuring here ----------------------------------------------------------------------------------------------
 
-    def _measure(self, wanted: Work | None) -> None:
-        if wanted is not None and self.lab is not None and self._ticker is not None:
+    def _measure(self, wanted: Work) -> None:
+        if self.lab is not None and self._ticker is not None:
             self.background.ask(wanted.name, doing.measurement(wanted, self.lab))
             self._ticker.resume()
             self._progress("")
@@ -329,8 +344,9 @@ class LabPane(Pane):
 
         exercise = self.shown.here[0]
         written = await self.app.push_screen_wait(Writing("your own texts", about, known, save))
-        if written != known and not self.shown.guessing(exercise):
-            self._measure(doing.work_of(exercise, "tokens"))
+        wanted = doing.work_of(exercise, "tokens")
+        if wanted and written != known and not self.shown.guessing(exercise) and await self._may_start(wanted):
+            self._measure(wanted)
 
     async def _save(self, what: Callable[[], object]) -> None:
         """Write, then read what is there."""
