@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import forked
 import pytest
 from hub_server import stand_in  # noqa: F401 - a fixture
 from workbench import VERSE
@@ -21,6 +22,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite everywhere; 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as the program does: two workers that compute would block each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # likewise: solvers of tiny problems mostly waited for threads
+forked.begin()
 gc.set_threshold(200_000, 10, 10)  # hundreds of screens come and go: at the usual 700 it took a tenth of the time
 
 
@@ -39,6 +41,12 @@ logging.getLogger("transformers").addHandler(_Deprecated())
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's runs."""
     monkeypatch.setenv("LLMLAB_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def unforked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of the program are started, not forked, since what is tested is how they start."""
+    monkeypatch.setattr("subprocess.Popen", forked.STARTED)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forked
+
 if TYPE_CHECKING:
     from engine.gpt.spec import TrainSpec
     from engine.runs.events import Event
@@ -164,7 +166,7 @@ Command = Callable[..., Ran]
 
 
 def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` in a process of its own."""
+    """Run ``code`` in a process of its own, with nothing loaded."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=PROJECT, **options)
 
@@ -175,10 +177,18 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return subprocess.run(full, capture_output=True, text=True, timeout=120, check=False, cwd=PROJECT, **options)
 
 
+def forked_python(code: str, *arguments: object) -> str:
+    """What ``code`` prints in a process of its own that has the libraries loaded."""
+    with process([sys.executable, "-c", code, *map(str, arguments)]) as child:
+        out, err = child.communicate(timeout=120)
+        assert child.returncode == 0, err
+    return str(out)
+
+
 @contextlib.contextmanager
 def process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive the test."""
-    with subprocess.Popen(
+    """A process that does not outlive the test, forked where that is possible."""
+    with forked.Code(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT, **options
     ) as child:
         try:

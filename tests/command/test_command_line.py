@@ -596,7 +596,7 @@ def test_a_training_whose_step_blocks_is_stopped_and_a_resume_continues_exactly(
         os.kill(child.pid, signal.SIGTERM)
         while grace > 100 and child.poll() is None:  # signals that come at the same moment are one
             time.sleep(0.2)
-            os.kill(child.pid, signal.SIGTERM)
+            child.send_signal(signal.SIGTERM)
         rest, err = rest_of(child)
         assert child.returncode == 130
         assert err == ""
@@ -640,6 +640,7 @@ def test_a_reader_of_verse_that_goes_away_leaves_no_traceback(trained: runs.Run)
         assert child.stderr.read() == ""
 
 
+@pytest.mark.usefixtures("unforked")
 def test_the_program_as_a_process_exits_with_the_commands_code(verse: Path) -> None:
     done = command("train", "--corpus", verse, *flags(steps=2))
     assert done.returncode == 0, done.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 import tiny
 from small_lab import LAB, SORT, TRAIN, ended, made
-from workbench import PROJECT, only
+from workbench import only, process
 
 from checkpoints import home, trash
 from checkpoints import run as runs
@@ -125,6 +122,8 @@ def test_a_stop_leaves_what_the_next_call_goes_on_with() -> None:
 
 
 KILLED = """
+import sys
+sys.path[:0] = sys.argv[1:]
 from small_lab import LAB
 from engine.lab import run
 from engine.runs.events import to_dict
@@ -137,15 +136,13 @@ for event in run.run(Control(), quick=True, exercises=LAB):
 
 def killed_at(found: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
     """The events of a process that does the lab, killed at one of them."""
-    paths = [str(PROJECT), str(PROJECT / "tests"), str(Path(__file__).parent)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "LLMLAB_HOME": str(home.home())}
     events = []
-    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    with process([sys.executable, "-c", KILLED, str(Path(__file__).parent)]) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
             events.append(json.loads(line))
             if found(events[-1]):
-                process.send_signal(signal.SIGKILL)
+                child.kill()
                 break
     return events
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from workbench import command, measured, python, spec, train
+from workbench import command, forked_python, measured, spec, train
 
 from checkpoints import home, store
 from checkpoints import run as runs
@@ -34,7 +34,7 @@ from engine.runs.spec import BadSpec
 
 pytestmark = pytest.mark.usefixtures("known_peak")
 LIMIT = 90.0  # seconds
-LONG = {"steps": 1000, "evaluate_every": 500, "save_every": 0.1, "sample_every": 0}
+LONG = {"steps": 400, "evaluate_every": 200, "save_every": 0.1, "sample_every": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_four_runs_follow_each_other_after_their_starter_has_ended_and_a_kill_is
     failing = four[2]
     failing.write_json("spec.json", {**failing.spec(), "corpus": str(verse.parent / "gone.txt")})
     code = "import sys; from engine.runs import queue; from checkpoints.run import Run; from pathlib import Path;"
-    python(code + "queue.add([Run(Path(path)) for path in sys.argv[1:]])", *(run.path for run in four))
+    forked_python(code + "queue.add([Run(Path(path)) for path in sys.argv[1:]])", *(run.path for run in four))
     assert states(four)[1:] == ["queued"] * 3
     assert [summarise(run).place for run in four] == [0, 1, 2, 3]
     until(lambda: any(map(store.step_of, store.checkpoints(four[0].checkpoints))))
@@ -171,7 +171,7 @@ def test_two_processes_at_once_start_a_run_once(verse: Path) -> None:
     queue._write([queue.Entry(run.name) for run in many])
     code = "from engine.runs import queue; print(*(run.name for run in queue.advance()))"
     found: list[str] = []
-    threads = [threading.Thread(target=lambda: found.append(python(code).stdout.strip())) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(forked_python(code).strip())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -263,7 +263,7 @@ def test_a_start_whose_process_has_ended_without_a_trace_is_made_again(
     verse: Path, started: list[tuple[str, Any]]
 ) -> None:
     (a,) = made(verse, 1)
-    gone = python("import os; print(os.getpid())").stdout.strip()
+    gone = forked_python("import os; print(os.getpid())").strip()
     queue._write([queue.Entry(a.name, int(gone), time.time())])
     assert queue.advance() == [a]
     queue._write([queue.Entry(a.name, os.getpid(), time.time() - owner.START_UP - 1)])
