@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import tiny
 from safetensors.numpy import load_file
+from workbench import PROJECT
 
 from checkpoints import run as runs
 from checkpoints import store
@@ -26,8 +28,6 @@ from engine.gpt.spec import PRESETS, TrainSpec
 from engine.gpt.trainer import Trainer
 from engine.runs.messages import finish
 from engine.runs.spec import to_dict
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SPEC = TrainSpec(
     preset="nano",
@@ -47,18 +47,18 @@ SPEC = TrainSpec(
 
 
 class Processes:
-    """Three processes, each of which can be any rank of a run: they load torch once for all tests."""
+    """Three processes, each of which can be any rank of a run."""
 
     def __init__(self) -> None:
-        script = Path(__file__).with_name("ranks_process.py")
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import ranks_process; ranks_process.main()"
+        pipe = subprocess.PIPE
         self.all = [
-            subprocess.Popen(
-                [sys.executable, str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+            forked.Code(
+                [sys.executable, "-c", code, str(Path(__file__).parent)],
+                stdin=pipe,
+                stdout=pipe,
                 text=True,
-                env=environment,
+                cwd=PROJECT,
             )
             for _ in range(3)
         ]
