@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.comparison.statistics import CHANCE
 from engine.comparison.verdict import p_words
 from engine.lab import judging
-from engine.lab.exercise import Claim, Verdict
-from engine.lab.judging import UNDECIDED, accuracy, decided, missing, percent
+from engine.lab.exercise import Claim, NotTested, Verdict
+from engine.lab.judging import UNDECIDED, accuracy, decided, percent
 
 if TYPE_CHECKING:
     from engine.comparison.statistics import PairedTest
@@ -51,8 +51,11 @@ def _absent(comparison: Comparison, *methods: str) -> str:
     return " ".join((f"The run {comparison.run} has no figure of {named}.", *why)) if absent else ""
 
 
-def _no_run(step: str) -> Verdict:
-    return missing(f"There is no run yet: do step {step}.")
+def _run(results: Results, work: str, step: str) -> Comparison:
+    """The run of a work, which ``step`` does."""
+    if (comparison := results.comparisons.get(work)) is None:
+        raise NotTested(f"There is no run yet: do step {step}.")
+    return comparison
 
 
 def _encoder(comparison: Comparison) -> str:
@@ -74,13 +77,12 @@ def _reaches(
     """Whether the best of the methods reaches about ``target``; with ``no_more``, and no more than that."""
 
     def judge(results: Results) -> Verdict:
-        if (comparison := results.comparisons.get(work)) is None:
-            return _no_run(step)
+        comparison = _run(results, work, step)
         if not _named(comparison, classes):
-            return missing(f"The data set here is {comparison.data}: {_GIVE[work]}.")
+            raise NotTested(f"The data set here is {comparison.data}: {_GIVE[work]}.")
         found = [comparison.methods[name] for name in methods if name in comparison.methods]
         if not found:
-            return missing(_absent(comparison, *methods))
+            raise NotTested(_absent(comparison, *methods))
         best = max(found, key=lambda one: one.figure)
         outcome = (
             judging.near(best.low, best.high, target, ABOUT)
@@ -100,13 +102,12 @@ def _capital(text: str) -> str:
 
 
 def _weights(results: Results) -> Verdict:
-    weighted = results.comparisons.get("weighted")
-    if weighted is None or "emotion" not in results.comparisons:
-        return _no_run("3.1 weighted")
+    weighted = _run(results, "weighted", "3.1 weighted")
+    _run(results, "emotion", "3.1 weighted")
     tests = {name: weighted.pairs.get((f"weighted: {name}", f"emotion: {name}")) for name in FROZEN}
     found = {name: test for name, test in tests.items() if test is not None}
     if not found:
-        return missing("The two runs do not judge the same test rows: train both on the same data.")
+        raise NotTested("The two runs do not judge the same test rows: train both on the same data.")
     outcome = judging.together(judging.near(test.low, test.high, 0.0, SAME) for test in found.values())
     parts = [f"{NAMES[name]} by {judging.points(test)}" for name, test in found.items()]
     rows = (
@@ -125,7 +126,7 @@ def _shallow(results: Results) -> Verdict:
             outcomes.append(judging.near(test.low, test.high, 0.0, SAME))
             parts.append(f"{judging.points(test)} on {comparison.data}")
     if not parts:
-        return missing("There is no run with logistic regression and MLP yet: do step 3.1 emotion.")
+        raise NotTested("There is no run with logistic regression and MLP yet: do step 3.1 emotion.")
     return Verdict(judging.together(outcomes), f"Logistic regression less MLP: {'; '.join(parts)}.")
 
 
@@ -144,17 +145,16 @@ def _words(results: Results) -> Verdict:
             )
             about = _encoder(comparison)
     if not parts:
-        return missing("There is no run with frozen features and TF-IDF yet: do step 3.1 emotion.")
+        raise NotTested("There is no run with frozen features and TF-IDF yet: do step 3.1 emotion.")
     return Verdict(judging.together(outcomes), f"{_capital('; '.join(parts))}.{about}")
 
 
 def _above_chance(method: str) -> Callable[[Results], Verdict]:
     def judge(results: Results) -> Verdict:
-        if (comparison := results.comparisons.get("questions")) is None:
-            return _no_run("3.2 questions")
+        comparison = _run(results, "questions", "3.2 questions")
         found, chance = comparison.methods.get(method), comparison.controls.get("chance")
         if found is None or chance is None:
-            return missing(_absent(comparison, method) or f"{comparison.run} does not hold what guessing reaches.")
+            raise NotTested(_absent(comparison, method) or f"{comparison.run} does not hold what guessing reaches.")
         why = f"{_capital(NAMES[method])} has {accuracy(found)} right; guessing has {percent(chance.figure)}"
         longest = comparison.controls.get("longest")
         why += f", always choosing the longest {percent(longest.figure)}." if longest is not None else "."
@@ -166,25 +166,23 @@ def _above_chance(method: str) -> Callable[[Results], Verdict]:
 
 
 def _question(results: Results) -> Verdict:
-    if (comparison := results.comparisons.get("questions")) is None:
-        return _no_run("3.2 questions")
+    comparison = _run(results, "questions", "3.2 questions")
     found, hidden = (each.get("margin") for each in (comparison.methods, comparison.controls))
     p = comparison.hidden.get("margin")
     if found is None or hidden is None or p is None:
-        return missing(_absent(comparison, "margin") or f"{comparison.run} holds no figures with the question hidden.")
+        raise NotTested(_absent(comparison, "margin") or f"{comparison.run} holds no figures with the question hidden.")
     outcome = decided(found.figure > hidden.figure) if p < CHANCE else UNDECIDED
     why = f"The margin ranker has {accuracy(found)} right, with the question hidden {accuracy(hidden)} ({p_words(p)})."
     return Verdict(outcome, why)
 
 
-def _documents(results: Results, first: str, second: str) -> Verdict | tuple[Comparison, Method, Method, PairedTest]:
-    """The run on documents, two of its methods and their test; a verdict where they are missing."""
-    if (comparison := results.comparisons.get("documents")) is None:
-        return _no_run("3.3 documents")
+def _documents(results: Results, first: str, second: str) -> tuple[Comparison, Method, Method, PairedTest]:
+    """The run on documents, two of its methods and their test."""
+    comparison = _run(results, "documents", "3.3 documents")
     if absent := _absent(comparison, first, second):
-        return missing(absent)
+        raise NotTested(absent)
     if (test := comparison.pairs.get((first, second))) is None:
-        return missing(f"The rankings of {comparison.run} cannot be read: do step 3.3 documents again.")
+        raise NotTested(f"The rankings of {comparison.run} cannot be read: do step 3.3 documents again.")
     return comparison, comparison.methods[first], comparison.methods[second], test
 
 
@@ -193,10 +191,7 @@ def _ndcg(method: Method) -> str:
 
 
 def _far(results: Results) -> Verdict:
-    found = _documents(results, "cls", "bm25")
-    if isinstance(found, Verdict):
-        return found
-    comparison, cls, bm25, test = found
+    comparison, cls, bm25, test = _documents(results, "cls", "bm25")
     outcome = judging.above(test.low, test.high, (PRETTY_FAR - 1) * bm25.figure)
     why = (
         f"nDCG@10 on {comparison.data}, {cls.n:,} queries: {_ndcg(cls)}, {_ndcg(bm25)}; the difference is "
@@ -209,10 +204,7 @@ def _improves(first: str, second: str) -> Callable[[Results], Verdict]:
     """Whether one way to use an encoder ranks documents better than another."""
 
     def judge(results: Results) -> Verdict:
-        found = _documents(results, first, second)
-        if isinstance(found, Verdict):
-            return found
-        comparison, one, other, test = found
+        comparison, one, other, test = _documents(results, first, second)
         why = (
             f"nDCG@10 on {comparison.data}, {one.n:,} queries: {_ndcg(one)}, {_ndcg(other)}; the difference is "
             f"{judging.difference(test)}."
@@ -222,47 +214,52 @@ def _improves(first: str, second: str) -> Callable[[Results], Verdict]:
     return judge
 
 
-EMOTION_FROZEN = Claim(
-    f"On emotion, a shallow classifier on frozen features reaches about 67% accuracy, within {100 * ABOUT:g} points.",
-    _reaches("emotion", "3.1 emotion", EMOTION, 0.67, *FROZEN, no_more=True),
-    "on emotion the classifier struggles to reach 67% test accuracy, on frozen features of DistilBERT",
-)
-EMOTION_TUNED = Claim(
-    f"On emotion, fine-tuning reaches about 94% accuracy: at least {0.94 - ABOUT:.0%}.",
-    _reaches("emotion", "3.1 emotion", EMOTION, 0.94, "finetune"),
-    "a fine-tuned DistilBERT goes up to 94% accuracy on emotion",
-)
-NEWS_FROZEN = Claim(
-    f"On ag_news, a shallow classifier on frozen features reaches about 92% accuracy: at least {0.92 - ABOUT:.0%}.",
-    _reaches("news", "3.1 news", AG_NEWS, 0.92, *FROZEN),
-    "on ag_news the classifier reaches 92% test accuracy without effort, on frozen features of DistilBERT",
-)
-WEIGHTS = Claim(
-    f"Class weights make no difference to the accuracy: it changes by less than {100 * SAME:g} points.",
-    _weights,
-    "with or without weights in the loss, the accuracy on emotion is the same",
-)
-SHALLOW = Claim(
-    f"Logistic regression and an MLP are basically the same: less than {100 * SAME:g} points apart.",
-    _shallow,
-    "the results of a simple MLP and of an even simpler logistic regression are basically the same",
-)
-FEATURES = Claim("Frozen features classify better than word counts (TF-IDF).", _words)
-ZERO_SHOT = Claim(
-    "A language model picks the right choice more often than guessing, without training.", _above_chance("zero-shot")
-)
-MARGIN = Claim(
-    "A ranker trained with the margin loss on frozen features is better than guessing, without fine-tuning.",
-    _above_chance("margin"),
-    "you might avoid fine-tuning by training a simple model to rank the choices with the margin ranking loss",
-)
-QUESTION = Claim("That ranker uses the question: with the question hidden it is worse.", _question)
-FAR = Claim(
-    f"The cosine between [CLS] vectors gets pretty far: at least {PRETTY_FAR:.0%} of BM25's nDCG@10.",
-    _far,
-    "naively, just a cosine similarity between [CLS] tokens can get you pretty far",
-)
-MEAN = Claim("Mean vectors of all tokens rank documents better than [CLS] vectors.", _improves("mean", "cls"))
-TRAINED = Claim(
-    "Training on queries ranks documents better than the frozen encoder does.", _improves("trained", "mean")
-)
+CLAIMS: Mapping[str, Claim] = {
+    "3.1 frozen": Claim(
+        "On emotion, a shallow classifier on frozen features reaches about 67% accuracy, within "
+        f"{100 * ABOUT:g} points.",
+        _reaches("emotion", "3.1 emotion", EMOTION, 0.67, *FROZEN, no_more=True),
+        "on emotion the classifier struggles to reach 67% test accuracy, on frozen features of DistilBERT",
+    ),
+    "3.1 weights": Claim(
+        f"Class weights make no difference to the accuracy: it changes by less than {100 * SAME:g} points.",
+        _weights,
+        "with or without weights in the loss, the accuracy on emotion is the same",
+    ),
+    "3.1 tuned": Claim(
+        f"On emotion, fine-tuning reaches about 94% accuracy: at least {0.94 - ABOUT:.0%}.",
+        _reaches("emotion", "3.1 emotion", EMOTION, 0.94, "finetune"),
+        "a fine-tuned DistilBERT goes up to 94% accuracy on emotion",
+    ),
+    "3.1 balanced": Claim(
+        f"On ag_news, a shallow classifier on frozen features reaches about 92% accuracy: at least {0.92 - ABOUT:.0%}.",
+        _reaches("news", "3.1 news", AG_NEWS, 0.92, *FROZEN),
+        "on ag_news the classifier reaches 92% test accuracy without effort, on frozen features of DistilBERT",
+    ),
+    "3.1 shallow": Claim(
+        f"Logistic regression and an MLP are basically the same: less than {100 * SAME:g} points apart.",
+        _shallow,
+        "the results of a simple MLP and of an even simpler logistic regression are basically the same",
+    ),
+    "3.1 features": Claim("Frozen features classify better than word counts (TF-IDF).", _words),
+    "3.2 zero-shot": Claim(
+        "A language model picks the right choice more often than guessing, without training.",
+        _above_chance("zero-shot"),
+    ),
+    "3.2 margin": Claim(
+        "A ranker trained with the margin loss on frozen features is better than guessing, without fine-tuning.",
+        _above_chance("margin"),
+        "you might avoid fine-tuning by training a simple model to rank the choices with the margin ranking loss",
+    ),
+    "3.2 question": Claim("That ranker uses the question: with the question hidden it is worse.", _question),
+    "3.3 cls": Claim(
+        f"The cosine between [CLS] vectors gets pretty far: at least {PRETTY_FAR:.0%} of BM25's nDCG@10.",
+        _far,
+        "naively, just a cosine similarity between [CLS] tokens can get you pretty far",
+    ),
+    "3.3 mean": Claim("Mean vectors of all tokens rank documents better than [CLS] vectors.", _improves("mean", "cls")),
+    "3.3 trained": Claim(
+        "Training on queries ranks documents better than the frozen encoder does.", _improves("trained", "mean")
+    ),
+}
+"""by step"""

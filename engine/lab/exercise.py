@@ -24,14 +24,26 @@ class Verdict:
     """one or two sentences with the figures and their intervals that decide it; of "not tested" what is missing"""
 
 
+class NotTested(Exception):
+    """A claim cannot be tested; the message says why not, and what to give or do."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence that results can contradict."""
 
     text: str
-    judge: Callable[[Results], Verdict]
+    predicate: Callable[[Results], Verdict]
+    """raises :class:`NotTested`"""
     notebook: str = ""
     """what the author of the notebook found, where the claim comes from there; figures included"""
+
+    def judge(self, results: Results) -> Verdict:
+        """What results say about it."""
+        try:
+            return self.predicate(results)
+        except NotTested as error:
+            return Verdict("not tested", str(error))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from engine.comparison import statistics
 from engine.comparison.statistics import CHANCE
 from engine.comparison.verdict import p_words
 from engine.imports import import_beside_torch
-from engine.lab.exercise import Outcome, Verdict
+from engine.lab.exercise import Outcome
 
 if TYPE_CHECKING:
     from engine.comparison.statistics import PairedTest
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 HOLDS: Outcome = "holds"
 CONTRADICTED: Outcome = "does not hold"
 UNDECIDED: Outcome = "could be chance"
-
-
-def missing(what: str) -> Verdict:
-    """A claim that cannot be tested; ``what`` says why not, and what to give or do."""
-    return Verdict("not tested", what)
 
 
 def decided(holds: bool) -> Outcome:
