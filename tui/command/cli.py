@@ -36,7 +36,7 @@ from tui.command.cache import cache
 from tui.command.comparison import choose, classify, retrieve
 from tui.command.comparison import resume as resume_comparison
 from tui.command.config import config
-from tui.command.driven import BAD_INPUT, DONE, FAILED, complain, drive
+from tui.command.driven import BAD_INPUT, DONE, FAILED, code_of, complain, drive
 from tui.command.fetch import fetch
 from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
@@ -92,7 +92,9 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}", BAD_INPUT)
-    except Exception:
+    except Exception as error:
+        if (known := code_of(error)) is not None:
+            return complain(str(error), known)
         print_message(traceback.format_exc())
         return FAILED
     return int(code or 0)

@@ -25,7 +25,6 @@ from tui.output import print_message, say
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 _CONTROLS = frozenset({"majority", "chance", "longest"})
 """results that cost nothing"""
-"""reasons of an end that is no failure"""
 
 
 def drive(
@@ -56,13 +55,12 @@ def drive(
         mine = not isinstance(error, Locked)
         return complain(str(error), BAD_INPUT)
     except Exception as error:
-        if isinstance(error, _bad_input()):
-            if fresh and not begun and not run.read_json("results.json").keys() - _CONTROLS:
-                run.delete()
-            return complain(str(error), BAD_INPUT)
-        if isinstance(error, _failures()):
-            return complain(str(error), FAILED)
-        raise
+        code = FAILED if isinstance(error, OSError) else code_of(error)
+        if code is None:
+            raise
+        if code == BAD_INPUT and fresh and not begun and not run.read_json("results.json").keys() - _CONTROLS:
+            run.delete()
+        return complain(str(error), code)
     finally:
         if last is not None and last.state != "stopped":
             _at_end(run, last.state)
@@ -104,23 +102,19 @@ def _at_end(run: Run, state: str) -> None:
             )
 
 
-def _bad_input() -> tuple[type[Exception], ...]:
-    """What is raised for input that cannot be used."""
+def code_of(error: Exception) -> int | None:
+    """The exit code for input that cannot be used and for work that cannot go on; None for any other error."""
     from data.beir import BeirError
     from data.corpus import CorpusError
     from data.sources import TableError
+    from engine.encoders.encode import EncodeFailed
     from engine.encoders.find import NoEncoder
+    from engine.gpt.train import TrainingFailed
+    from engine.retrieve.search import NotTrained
     from engine.retrieve.training_data import CannotTrain
 
-    return TableError, BeirError, CorpusError, NoEncoder, NoModel, NoTokenizer, CannotTrain, BadSpec
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What is raised for work that cannot go on."""
-    from engine.encoders.encode import EncodeFailed
-    from engine.gpt.train import TrainingFailed
-
-    return EncodeFailed, TrainingFailed, OSError
+    bad = (TableError, BeirError, CorpusError, NoEncoder, NoModel, NoTokenizer, NotTrained, CannotTrain, BadSpec)
+    return BAD_INPUT if isinstance(error, bad) else FAILED if isinstance(error, EncodeFailed | TrainingFailed) else None
 
 
 def narrated(events: Iterator[Event], narrator: Narrator, control: Control) -> Iterator[Event]:

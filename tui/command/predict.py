@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from checkpoints import home
 from checkpoints import run as runs
@@ -14,10 +13,6 @@ from tui.command.driven import BAD_INPUT, DONE, complain
 from tui.command.options import Json, Texts
 from tui.output import print_json, print_message, print_text, say
 from tui.text import safe
-
-if TYPE_CHECKING:
-    from data.sources import Row
-    from engine.classify.predict import Classifier
 
 
 def predict(
@@ -48,12 +43,9 @@ def predict(
     encoding
         Encoding of --input, such as utf-8, cp1252 or gb18030; found if not given.
     """
-    from data.sources import TableError
     from data.tables import read_texts
     from engine.classify.predict import Classifier
-    from engine.classify.predict_file import check_output, text_of
-    from engine.encoders.encode import EncodeFailed
-    from engine.encoders.find import NoEncoder
+    from engine.classify.predict_file import check_output, predict_file, text_of
 
     wrong = {
         "input": input is not None and bool(text) and "give texts or a file, not both",
@@ -66,27 +58,24 @@ def predict(
     classifier = Classifier(runs.find(home.runs(), run))
     for method, why in classifier.unreadable.items():
         complain(f"{method}: unreadable: {why}", BAD_INPUT)
+    done = 0
     if input is None:
         texts = text if text and text != ["-"] else piped.lines()
     else:
-        try:
-            rows, column, repairs = read_texts(input, text_column, encoding)
-            if output is not None:
-                check_output(output, input)
-        except TableError as error:
-            return complain(str(error), BAD_INPUT)
+        rows, column, repairs = read_texts(input, text_column, encoding)
+        if output is not None:
+            check_output(output, input)
         for repair in repairs:
             print_message(repair)
         if blank := sum(not text_of(row, column) for row in rows):
             print_message(f"{blank:,} row{'s' * (blank != 1)} without text: not classified")
         if output is not None:
-            return _into_file(classifier, rows, column, output, as_json=json)
-        texts = [each for row in rows if (each := text_of(row, column))]
-    try:
-        found = classifier.predict(texts)
-    except (EncodeFailed, NoEncoder) as error:
-        return complain(str(error), BAD_INPUT)
-    classes = classifier.classes
+            for done in predict_file(classifier, rows, column, output):
+                print_message(f"{done:,} of {len(rows):,} rows")
+            if not json:
+                say(str(output.absolute()))
+        texts = [each for row in rows if (each := text_of(row, column))] if output is None else []
+    found, classes = classifier.predict(texts), classifier.classes
     for number, each in enumerate(texts):
         if not json and len(texts) > 1:
             say(safe(each, lines=False))
@@ -102,25 +91,7 @@ def predict(
             rest = "  ".join(f"{safe(classes[place], lines=False)} {shares[place]:.3f}" for place in order)
             say(f"  {method:<9} {rest}")
     if json:
-        print_json({"event": "finished", "reason": "done", "texts": len(texts), "methods": classifier.methods})
-    return DONE
-
-
-def _into_file(classifier: Classifier, rows: Sequence[Row], column: str, output: Path, *, as_json: bool) -> int:
-    from engine.classify.predict_file import predict_file
-    from engine.encoders.encode import EncodeFailed
-    from engine.encoders.find import NoEncoder
-
-    done = 0
-    try:
-        for done in predict_file(classifier, rows, column, output):
-            print_message(f"{done:,} of {len(rows):,} rows")
-    except (EncodeFailed, NoEncoder) as error:
-        return complain(str(error), BAD_INPUT)
-    if as_json:
-        print_json({"event": "finished", "reason": "done", "texts": done, "methods": classifier.methods})
-    else:
-        say(str(output.absolute()))
+        print_json({"event": "finished", "reason": "done", "texts": done or len(texts), "methods": classifier.methods})
     return DONE
 
 

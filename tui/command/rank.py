@@ -27,16 +27,10 @@ def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json:
     file
         JSON lines, JSON, CSV or Parquet with columns as for choose; no answers are needed.
     """
-    from data.sources import TableError
     from engine.choose.answer import Chooser, questions_in
-    from engine.encoders.encode import EncodeFailed
-    from engine.encoders.find import NoEncoder
 
     chooser = Chooser(runs.find(home.runs(), run))
-    try:
-        items, problems = questions_in(file, chooser.run)
-    except TableError as error:
-        return complain(str(error), BAD_INPUT)
+    items, problems = questions_in(file, chooser.run)
     for problem in problems:
         print_message(problem)
     if not items:
@@ -47,8 +41,6 @@ def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json:
         for method in chooser.methods:
             try:
                 scores = chooser.rank(item, method).scores
-            except (NoEncoder, EncodeFailed) as error:
-                return complain(str(error), BAD_INPUT)
             except ValueError as error:  # a choice has no room in the model's context
                 print_message(f"row {row:,}: {method}: {error}")
                 scores = ()

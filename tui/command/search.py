@@ -15,7 +15,7 @@ from checkpoints.run import Run
 from engine.retrieve.spec import RetrieveSpec
 from engine.runs.messages import Control, finish
 from engine.runs.spec import BadSpec, Problem
-from tui.command.driven import BAD_INPUT, DONE, FAILED, complain
+from tui.command.driven import DONE
 from tui.command.narrate import Narrator
 from tui.command.options import Json, Texts
 from tui.output import print_json, print_message, say
@@ -56,10 +56,11 @@ def search(
     encoding
         Encoding of the text files; found in each file if not given.
     """
-    from data.beir import BeirError
-    from engine.encoders.encode import EncodeFailed
-    from engine.encoders.find import NoEncoder
-    from engine.retrieve.search import NotTrained
+    from data.beir import BUNDLED
+    from engine.retrieve.runs import spec_of
+    from engine.retrieve.search import library, newest_on
+    from engine.retrieve.spec import TRAINED
+    from engine.runs.tasks import absolute
 
     text = " ".join(query).strip()
     if not text and not sys.stdin.isatty():
@@ -69,22 +70,6 @@ def search(
     if not 1 <= k <= 10_000:
         raise BadSpec([Problem("k", "must be between 1 and 10,000")])
     methods: list[str] = list(dict.fromkeys(method)) if method else ["hybrid"]
-    try:
-        changes = {"encoder": encoder, "text_column": text_column, "encoding": encoding}
-        return _search(text, data, methods, k, changes, run, json)
-    except (BeirError, NoEncoder, NotTrained) as error:
-        return complain(str(error), BAD_INPUT)
-    except EncodeFailed as error:
-        return complain(str(error), FAILED)
-
-
-def _search(text: str, data: str, methods: list[str], k: int, changes: dict[str, Any], run: str, json: bool) -> int:
-    from data.beir import BUNDLED
-    from engine.retrieve.runs import spec_of
-    from engine.retrieve.search import library, newest_on
-    from engine.retrieve.spec import TRAINED
-    from engine.runs.tasks import absolute
-
     owner: Run | None = None
     spec = RetrieveSpec(data=absolute(data) if data else BUNDLED)
     if run:
@@ -93,6 +78,7 @@ def _search(text: str, data: str, methods: list[str], k: int, changes: dict[str,
         spec = trained if not data else replace(trained, data=spec.data)
     elif TRAINED in methods and (known := newest_on(spec.data)) is not None:
         owner, spec = known
+    changes: dict[str, Any] = {"encoder": encoder, "text_column": text_column, "encoding": encoding}
     spec = replace(spec, **{name: value for name, value in changes.items() if value})
     if problems := spec.validate():
         raise BadSpec(problems)
