@@ -13,11 +13,9 @@ from engine.choose import fine_tune
 from engine.choose.likelihood import LEADING, ways
 from engine.choose.results import read, read_ranker
 from engine.choose.runs import spec_of
-from engine.comparison.results import TUNED
-from engine.encoders import find as encoders
+from engine.comparison.results import TUNED, encoder_of, has_tuned
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import Tuned
-from engine.encoders.find import NoEncoder
 from engine.model_folder import present
 from engine.runs.events import ItemJudged
 from engine.runs.messages import Control, finish
@@ -62,7 +60,7 @@ class Chooser:
             if isinstance(facts, dict)
         }
         self.methods = list(self._losses)
-        if (present(run.path / TUNED) / "config.json").is_file():
+        if has_tuned(run):
             self.methods.append(FINETUNE)
         if ZERO_SHOT in kept.results:
             self.methods.insert(0, ZERO_SHOT)
@@ -102,11 +100,7 @@ class Chooser:
             self._rankers[method] = read_ranker(self.run, method, self._losses[method])
         length, pooling = int(self._about.get("length", 128)), str(self._about.get("pooling", "mean"))
         if self._machine is None:
-            told = self._about.get("encoder") or {}
-            encoder = finish(encoders.find(str(told.get("name", ""))))
-            if encoder.identity != told.get("identity"):
-                raise NoEncoder(f"{encoder.name} is not the encoder that {self.run.name} was trained on any more")
-            self._machine = machine_for(encoder)
+            self._machine = machine_for(encoder_of(self.run, self._about))
         questions, choices, pairs = pair_texts([item], length)
         rows = encode_now([*questions, *choices, *pairs], self._machine, length, pooling)
         cut = 1 + len(choices)

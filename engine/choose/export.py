@@ -10,7 +10,7 @@ from checkpoints.store import CheckpointError
 from engine.choose.fine_tune import USE
 from engine.choose.runs import spec_of
 from engine.comparison.model_card import ModelCard
-from engine.comparison.results import TUNED
+from engine.comparison.results import TUNED, has_tuned
 from engine.encoders.epochs import METHOD
 from engine.model_folder import exported, present, size
 
@@ -36,7 +36,7 @@ _CARD = ModelCard(
 
 def methods(run: Run) -> list[str]:
     """What :func:`export` can write."""
-    return [METHOD] if (present(run.path / TUNED) / "config.json").is_file() else []
+    return [METHOD] * has_tuned(run)
 
 
 def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> tuple[str, int]:

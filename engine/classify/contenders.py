@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     Shares = NDArray[np.float64]
 
 
+def _saves_nothing(store: Store, steps: Sequence[ContenderStep]) -> None: ...
+
+
+@dataclass(frozen=True)
+class FittedClassifier:
+    """A method that gives every text its shares of the classes at once."""
+
+    facts: Facts
+    shares: Callable[[Inputs], Shares]
+    save: Callable[[Store, Sequence[ContenderStep]], None] = _saves_nothing
+
+    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+        yield from ()
+        return self.shares(inputs)
+
+
 @dataclass(frozen=True)
 class Majority:
     """The training shares of the classes, for every text."""
@@ -37,25 +53,13 @@ class Majority:
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
-    ) -> Generator[Event, None, FittedMajority]:
-        yield from ()
-        return FittedMajority(train.labels, len(self.classes), Facts(self.classes[self.majority]))
-
-
-@dataclass(frozen=True)
-class FittedMajority:
-    labels: Sequence[int]
-    classes: int
-    facts: Facts
-
-    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
+    ) -> Generator[Event, None, FittedClassifier]:
         import numpy as np
 
         yield from ()
-        shares = np.bincount(np.asarray(self.labels), minlength=self.classes) / len(self.labels)
-        return np.tile(shares, (len(inputs.items), 1))
-
-    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None: ...
+        shares = np.bincount(np.asarray(train.labels), minlength=len(self.classes)) / len(train.labels)
+        facts = Facts(self.classes[self.majority])
+        return FittedClassifier(facts, lambda inputs: np.tile(shares, (len(inputs.items), 1)))
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class TfIdf:
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
-    ) -> Generator[Event, None, FittedTfIdf]:
+    ) -> Generator[Event, None, FittedClassifier]:
         try:
             words = baselines.count_words(train.items)
             head = yield from heads.logistic(
@@ -84,26 +88,13 @@ class TfIdf:
             )
         except ValueError as error:
             raise LeftOut(f"TF-IDF is left out: {error}") from None
-        return FittedTfIdf(words, head)
 
+        def save(store: Store, steps: Sequence[ContenderStep]) -> None:
+            store.words(words)
+            store.head(self.name, head)
 
-@dataclass(frozen=True)
-class FittedTfIdf:
-    words: baselines.Words
-    head: Head
-
-    @property
-    def facts(self) -> Facts:
-        settings = f"{self.words}, {self.head.settings}"
-        return Facts(settings, self.head.parameters, self.head.parameters, self.head.validation_accuracy)
-
-    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
-        yield from ()
-        return self.head.probabilities(self.words.features(inputs.items))
-
-    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
-        store.words(self.words)
-        store.head(baselines.TFIDF, self.head)
+        facts = Facts(f"{words}, {head.settings}", head.parameters, head.parameters, head.validation_accuracy)
+        return FittedClassifier(facts, lambda inputs: head.probabilities(words.features(inputs.items)), save)
 
 
 @dataclass(frozen=True)
@@ -117,10 +108,17 @@ class FrozenHead:
 
     def fit(
         self, train: Labelled, held_out: Labelled, features: SplitFeatures, control: Control
-    ) -> Generator[Event, None, FittedHead]:
+    ) -> Generator[Event, None, FittedClassifier]:
         learnt = features.rows(train.split), train.labels
         looked = features.rows(held_out.split), held_out.labels
-        return FittedHead(self.name, (yield from self.learn(learnt, looked, control)), features)
+        head = yield from self.learn(learnt, looked, control)
+
+        def save(store: Store, steps: Sequence[ContenderStep]) -> None:
+            store.head(self.name, head, steps if self.name == MLP else ())
+
+        settings, every = f"{features.pooling} pooling, {head.settings}", head.parameters + features.encoder.parameters
+        facts = Facts(settings, head.parameters, every, head.validation_accuracy)
+        return FittedClassifier(facts, lambda inputs: head.probabilities(features.rows(inputs.split)), save)
 
     def reseeded(self, number: int) -> FrozenHead:
         return replace(self, spec=replace(self.spec, seed=self.spec.seed + number))
@@ -134,26 +132,6 @@ class FrozenHead:
 
         where = str(place(self.spec.device).device)
         return (yield from heads.mlp(MLP, learnt, looked, control, seed=self.spec.seed, device=where, **common))
-
-
-@dataclass(frozen=True)
-class FittedHead:
-    name: str
-    head: Head
-    features: SplitFeatures
-
-    @property
-    def facts(self) -> Facts:
-        trained = self.head.parameters
-        settings = f"{self.features.pooling} pooling, {self.head.settings}"
-        return Facts(settings, trained, trained + self.features.encoder.parameters, self.head.validation_accuracy)
-
-    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Shares]:
-        yield from ()
-        return self.head.probabilities(self.features.rows(inputs.split))
-
-    def save(self, store: Store, steps: Sequence[ContenderStep]) -> None:
-        store.head(self.name, self.head, steps if self.name == MLP else ())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from engine.classify.predict import Classifier
 from engine.classify.runs import spec_of
 from engine.classify.spec import FINETUNE, LR, MLP, ClassifySpec
 from engine.comparison.model_card import ModelCard
-from engine.comparison.results import TUNED, UNREADABLE
+from engine.comparison.results import TUNED, UNREADABLE, has_tuned
 from engine.encoders import fine_tune
 from engine.markdown import without_folder
 from engine.model_folder import RECORD, exported, present, size, write_json
@@ -87,8 +87,7 @@ def methods(run: Run) -> list[str]:
                 scores[head] = float(reports[head]["validation_accuracy"])
         except UNREADABLE:
             continue
-    tuned = (present(run.path / TUNED) / "config.json").is_file()
-    return [FINETUNE] * tuned + sorted(scores, key=lambda head: -scores[head])
+    return [FINETUNE] * has_tuned(run) + sorted(scores, key=lambda head: -scores[head])
 
 
 def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> tuple[str, int]:

@@ -14,12 +14,11 @@ from engine.classify import baselines
 from engine.classify import results as classify_results
 from engine.classify.spec import LR, MLP, ClassifySpec
 from engine.comparison.heads import Head, head_from
-from engine.comparison.results import TUNED, UNREADABLE, reading
-from engine.encoders import find as encoders
+from engine.comparison.results import TUNED, UNREADABLE, encoder_of, has_tuned, reading
 from engine.encoders.encode import encode_now, machine_for
 from engine.encoders.epochs import METHOD as FINETUNE
 from engine.encoders.epochs import Tuned
-from engine.encoders.find import Encoder, NoEncoder
+from engine.encoders.find import Encoder
 from engine.encoders.fine_tune import load, probabilities
 from engine.model_folder import present
 from engine.runs import owner
@@ -56,10 +55,9 @@ class Classifier:
         self.unreadable: dict[str, str] = {}
         """why a method cannot be read"""
         with reading(f"{run.name} holds no trained classifier that can be read"):
-            about = run.read_json(classify_results.Store.ABOUT)
+            self._about = about = run.read_json(classify_results.Store.ABOUT)
             self.classes = tuple(map(str, about["classes"]))
             self.pooling, self.length = str(about["pooling"]), int(about["length"])
-            self._encoder = about["encoder"] or {}
             for method, facts in about["heads"].items():
                 try:
                     if method == baselines.TFIDF:
@@ -69,7 +67,7 @@ class Classifier:
                 except UNREADABLE as error:
                     self.unreadable[method] = str(error)
         self.methods = [method for method in (baselines.TFIDF, LR, MLP) if method in self.heads]
-        if (present(run.path / TUNED) / "config.json").is_file():
+        if has_tuned(run):
             self.methods.append(FINETUNE)
         if not self.methods:
             why = "".join(f"; {method}: {reason}" for method, reason in self.unreadable.items())
@@ -91,8 +89,9 @@ class Classifier:
             elif method == FINETUNE:
                 found[method] = self._by_tuned(texts)
             else:
+                self._machine = self._machine or machine_for(self.encoder())
                 if features is None:
-                    features = encode_now(texts, self._opened(), self.length, self.pooling)
+                    features = encode_now(texts, self._machine, self.length, self.pooling)
                 found[method] = self.heads[method].probabilities(features)
         return found
 
@@ -108,17 +107,9 @@ class Classifier:
             for word, effect in zip(words, lost, strict=True)
         ]
 
-    def encoder(self) -> encoders.Encoder:
+    def encoder(self) -> Encoder:
         """The encoder that the heads use. Raises :class:`engine.encoders.find.NoEncoder`, also when it is another."""
-        found = finish(encoders.find(str(self._encoder.get("name", ""))))
-        if found.identity != self._encoder.get("identity"):
-            raise NoEncoder(f"{found.name} is not the encoder that {self.run.name} was trained on any more")
-        return found
-
-    def _opened(self) -> Any:
-        if self._machine is None:
-            self._machine = machine_for(self.encoder())
-        return self._machine
+        return encoder_of(self.run, self._about)
 
     def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:
         if self._tuned is None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from checkpoints import arrays, store
 from checkpoints.run import Run
-from engine.encoders.find import Encoder
+from engine.encoders.find import Encoder, NoEncoder, find
 from engine.encoders.pretraining import pretraining
 from engine.encoders.recorded_steps import rows_of, steps_from
 from engine.model_folder import present
 from engine.runs.events import ContenderStep
+from engine.runs.messages import finish
 from engine.runs.writes import PendingWrites
 
 if TYPE_CHECKING:
@@ -48,6 +49,23 @@ def reading(what: str) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise store.CheckpointError(f"{what} ({error})") from None
+
+
+def has_tuned(run: Run) -> bool:
+    """Whether a fine-tuned model is there."""
+    return (present(run.path / TUNED) / "config.json").is_file()
+
+
+def encoder_of(run: Run, about: Mapping[str, Any]) -> Encoder:
+    """The encoder that the methods of a run stand on; ``about`` is its description.
+
+    Raises :class:`engine.encoders.find.NoEncoder`, also when it is another now.
+    """
+    known = about.get("encoder") or {}
+    found = finish(find(str(known.get("name", ""))))
+    if found.identity != known.get("identity"):
+        raise NoEncoder(f"{found.name} is not the encoder that {run.name} was trained on any more")
+    return found
 
 
 def json_lines(file: Path) -> list[Any]:

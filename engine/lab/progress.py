@@ -132,4 +132,4 @@ def _guessed(guesses: Mapping[str, int], tokens: Tokens | None) -> StepState:
 @functools.lru_cache(2)
 def _results(found: tuple[tuple[str, Run], ...], marks: tuple[object, ...]) -> Results:
     """The results of these runs; ``marks`` differ when a file of them was written."""
-    return reading.read(dict(found), {})
+    return reading.read(dict(found))

@@ -1,4 +1,4 @@
-"""Results of the lab, read from run directories and from what was measured. What cannot be read is absent."""
+"""Results of the lab, read from run directories. What cannot be read is absent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from checkpoints.run import Run
 from engine.choose import report as choices
 from engine.encoders.pretraining import SIMILARITY, WORDS
-from engine.lab.results import Comparison, Results, Temperatures, Tokens, Training, Verse
+from engine.lab.results import Comparison, Results, Training
 from engine.lab.verse import moments
 from engine.markdown import without_folder
 from engine.report import curves, journal, methods
@@ -31,24 +31,16 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-def read(found: Mapping[str, Run], measured: Mapping[str, object] | None = None) -> Results:
-    """The results of the runs that were ``found``, by name of the work, and of what was ``measured``.
+def read(found: Mapping[str, Run]) -> Results:
+    """The results of the runs that were ``found``, by name of the work.
 
-    ``measured`` has :class:`Verse`, :class:`Tokens` and :class:`Temperatures` under ``verse``, ``tokens`` and
-    ``temperatures``. Raises nothing: a run that is damaged is absent, and one that has not ended holds what it has.
+    Raises nothing: a run that is damaged is absent, and one that has not ended holds what it has.
     """
-    measured = measured or {}
     compared = {name: one for name in _COMPARISONS if (one := _read(_comparison, found.get(name))) is not None}
     if "weighted" in compared and "emotion" in compared:
         pairs = _read(_weights, {name: found[name] for name in ("weighted", "emotion")}) or {}
         compared["weighted"] = replace(compared["weighted"], pairs={**compared["weighted"].pairs, **pairs})
-    return Results(
-        training=_read(_training, found.get("inferno")),
-        verse=_of(Verse, measured.get("verse")),
-        tokens=_of(Tokens, measured.get("tokens")),
-        temperatures=_of(Temperatures, measured.get("temperatures")),
-        comparisons=compared,
-    )
+    return Results(training=_read(_training, found.get("inferno")), comparisons=compared)
 
 
 def _read(reader: Callable[[R], T], given: R | None) -> T | None:
@@ -57,10 +49,6 @@ def _read(reader: Callable[[R], T], given: R | None) -> T | None:
         return None if given is None else reader(given)
     except Exception:  # whatever is wrong with one run must not hide the others
         return None
-
-
-def _of(kind: type[T], value: object) -> T | None:
-    return value if isinstance(value, kind) else None
 
 
 def _training(run: Run) -> Training | None:

@@ -583,7 +583,7 @@ def test_no_contender_is_ever_given_labels_of_the_judged_split(
         return isinstance(one, list | tuple | np.ndarray) and len(one) == len(gold) and list(one) == gold
 
     methods = (contenders.Majority, contenders.TfIdf, contenders.FrozenHead, FineTuned)
-    fitted = (contenders.FittedMajority, contenders.FittedTfIdf, contenders.FittedHead, contenders.TunedClassifier)
+    fitted = (contenders.FittedClassifier, contenders.TunedClassifier)
     watched = dict.fromkeys(methods, ("fit",)) | dict.fromkeys(fitted, ("outputs",))
     asked = spying.watch(monkeypatch, watched, labels)
     told = list(classify(spec, Control()))

@@ -23,7 +23,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Run]]:
     """Stands in for what reads runs; the list has what it was asked for."""
     asked: list[dict[str, Run]] = []
 
-    def read(found: Mapping[str, Run], measured: Mapping[str, object]) -> Results:
+    def read(found: Mapping[str, Run]) -> Results:
         asked.append(dict(found))
         return Results(training=replace(TRAINING, run=found["inferno"].name) if "inferno" in found else None)
 

@@ -21,7 +21,7 @@ from engine.classify import runs as classify_runs
 from engine.classify.spec import ClassifySpec
 from engine.classify.task import classify
 from engine.lab.reading import read
-from engine.lab.results import Comparison, Results, Sample, Temperatures, Tokens
+from engine.lab.results import Comparison, Results, Sample, Tokens
 from engine.runs import owner
 from engine.runs.messages import Control
 
@@ -64,7 +64,7 @@ def right(run: Run, method: str) -> np.ndarray:
 @pytest.mark.usefixtures("older_runs")
 def test_a_training_is_what_its_journal_says() -> None:
     runs = older("inferno")
-    found, records = read(runs, {}).training, lines(runs["inferno"])
+    found, records = read(runs).training, lines(runs["inferno"])
     assert found is not None
     started = next(one for one in records if one["event"] == "started")
     evaluated = [(one["step"], one["val_loss"]) for one in records if one["event"] == "evaluated"]
@@ -91,7 +91,7 @@ def test_of_many_samples_three_moments_are_told() -> None:
         {"event": "sample_text", "step": step, "sample": str(step), "text": "x", "done": True} for step in (40, 61)
     ]
     run.events.write_text(run.events.read_text() + "".join(json.dumps(one) + "\n" for one in added))
-    found = read({"inferno": run}, {}).training
+    found = read({"inferno": run}).training
     assert found is not None
     assert [one.step for one in found.samples] == [0, 30, 61]
     assert not found.finished
@@ -100,7 +100,7 @@ def test_of_many_samples_three_moments_are_told() -> None:
 @pytest.mark.usefixtures("older_runs")
 def test_a_classification_is_what_its_files_say() -> None:
     runs = older("emotion")
-    found, run = read(runs, {}).comparisons["emotion"], runs["emotion"]
+    found, run = read(runs).comparisons["emotion"], runs["emotion"]
     loaded = next(one for one in lines(run) if one["event"] == "data_loaded")
     assert (found.run, found.task, found.data) == ("texts", "classify", Path(loaded["data"]).name)
     assert (found.labels, found.counts, found.finished) == (("a", "b", "c"), (8, 8, 8), True)
@@ -121,7 +121,7 @@ def test_a_classification_is_what_its_files_say() -> None:
 @pytest.mark.usefixtures("older_runs")
 def test_a_ranking_of_choices_is_what_its_files_say() -> None:
     runs = older("questions")
-    found, known = read(runs, {}).comparisons["questions"], results(runs["questions"])
+    found, known = read(runs).comparisons["questions"], results(runs["questions"])
     assert found.methods.keys() == {"margin", "finetune"}
     assert found.controls.keys() == {"chance", "longest", "margin", "finetune"}
     assert found.controls["chance"].figure == known["chance"]["accuracy"]
@@ -142,7 +142,7 @@ def test_a_method_that_has_judged_only_some_items_is_left_out_and_told() -> None
     known = results(run)
     known["margin"] |= {"judged": 3, "of": 11}
     (run.path / "results.json").write_text(json.dumps(known))
-    found = read({"questions": run}, {}).comparisons["questions"]
+    found = read({"questions": run}).comparisons["questions"]
     assert found.methods.keys() == {"finetune"}
     assert found.notices[-1] == "margin, partial: 3 of 11 items were judged."
 
@@ -150,7 +150,7 @@ def test_a_method_that_has_judged_only_some_items_is_left_out_and_told() -> None
 @pytest.mark.usefixtures("older_runs")
 def test_a_retrieval_is_what_its_files_say() -> None:
     runs = older("documents")
-    found, known = read(runs, {}).comparisons["documents"], results(runs["documents"])
+    found, known = read(runs).comparisons["documents"], results(runs["documents"])
     figures = {name: (one["ndcg@10"], *one["interval"], one["queries"]) for name, one in known.items()}
     assert {name: (one.figure, one.low, one.high, one.n) for name, one in found.methods.items()} == figures
     gains = {name: load_file(runs["documents"].path / "rankings" / f"{name}.safetensors")["ndcg@10"] for name in known}
@@ -167,7 +167,7 @@ def test_class_weights_are_tested_on_the_rows_that_both_runs_judge() -> None:
     for name, other in (("lr", "tfidf"), ("mlp", "finetune")):  # as if class weights had changed what they say
         folder = runs["weighted"].path / "predictions"
         shutil.copy(folder / f"{other}.safetensors", folder / f"{name}.safetensors")
-    found = read(runs, {}).comparisons["weighted"]
+    found = read(runs).comparisons["weighted"]
     shallow = {(work, name): right(run, name) for work, run in runs.items() for name in ("lr", "mlp")}
     for name in ("lr", "mlp"):
         one, two = (right(runs[work], name) for work in ("weighted", "emotion"))
@@ -179,7 +179,7 @@ def test_class_weights_are_tested_on_the_rows_that_both_runs_judge() -> None:
     assert ("lr", "mlp") in found.pairs
     rows = (runs["emotion"].path / "test.jsonl").read_text()
     (runs["emotion"].path / "test.jsonl").write_text(rows.replace("the", "that"))
-    assert not [pair for pair in read(runs, {}).comparisons["weighted"].pairs if "emotion: lr" in pair]
+    assert not [pair for pair in read(runs).comparisons["weighted"].pairs if "emotion: lr" in pair]
 
 
 @pytest.mark.usefixtures("older_runs")
@@ -205,14 +205,8 @@ def test_a_run_tells_whether_its_encoder_was_trained_to_predict_words(tmp_path: 
     run = classify_runs.create(spec)
     for _ in owner.record(run, classify(spec, Control(), run)):
         pass
-    found = read({"news": run}, {}).comparisons["news"]
+    found = read({"news": run}).comparisons["news"]
     assert (found.encoder, found.data, found.raw_encoder) == ("bert", "rows", True)
-
-
-def test_what_was_measured_is_passed_on_and_anything_else_is_not() -> None:
-    temperatures = Temperatures("gpt2", "cache", "Who", 60, ())
-    found = read({}, {"tokens": TOKENS, "verse": TOKENS, "temperatures": temperatures})
-    assert found == Results(tokens=TOKENS, temperatures=temperatures)
 
 
 @pytest.mark.usefixtures("older_runs")
@@ -226,18 +220,18 @@ def test_damaged_files_leave_a_run_absent_or_partial(
     monkeypatch.setattr("engine.comparison.statistics.RESAMPLES", 10)
     monkeypatch.setattr("engine.comparison.statistics.FLIPS", 10)
     run = older(work)[work]
-    whole = read({work: run}, {})
+    whole = read({work: run})
     kinds = ("*.json", "*.jsonl", "*/*.safetensors")
     for file in [one for kind in kinds for one in run.path.glob(kind) if one.name != "env.json"]:
         content = file.read_bytes()
         file.unlink() if damage is None else file.write_bytes(damage)
-        found = read({work: run}, {})
+        found = read({work: run})
         if work == "inferno":
             assert found.training is None or found.training.run == "verse"
         elif work in found.comparisons:
             assert_part(found.comparisons[work], whole.comparisons[work])
         file.write_bytes(content)
-    assert read({work: run}, {}) == whole
+    assert read({work: run}) == whole
 
 
 def assert_part(found: Comparison, whole: Comparison) -> None:
@@ -252,5 +246,5 @@ def assert_part(found: Comparison, whole: Comparison) -> None:
 
 def test_a_run_that_is_not_there_or_of_another_task_is_absent(older_runs: None, tmp_path: Path) -> None:
     runs = older()
-    assert read({"inferno": Run(tmp_path / "none"), "emotion": Run(tmp_path / "none")}, {}) == Results()
-    assert read({"inferno": runs["emotion"], "news": runs["inferno"]}, {}) == Results()
+    assert read({"inferno": Run(tmp_path / "none"), "emotion": Run(tmp_path / "none")}) == Results()
+    assert read({"inferno": runs["emotion"], "news": runs["inferno"]}) == Results()
