@@ -17,7 +17,7 @@ from engine.choose.report import Controls
 from engine.choose.scorer import GroupedHead, PairFeatures, Pairs, RankSettings, fit
 from engine.choose.spec import MARGIN, ZERO_SHOT, ChooseSpec
 from engine.choose.zero_shot import Judging
-from engine.comparison.contender import Facts, Inputs, Labelled
+from engine.comparison.contender import Facts, Fitted, Inputs, Labelled
 from engine.comparison.tuned_encoder import FittedEncoder
 from engine.runs.events import ContenderStep, Event, Notice, Progress
 from engine.runs.messages import Control, Stopped
@@ -33,18 +33,11 @@ if TYPE_CHECKING:
 REORDERED = 100  # items that zero-shot scores again with their choices in another order
 
 
-class FittedRanker(Protocol):
-    """A method that ranks choices; see :class:`engine.comparison.contender.Fitted`."""
-
-    @property
-    def facts(self) -> Facts: ...
-
-    def outputs(self, inputs: Inputs, control: Control) -> Generator[Event, None, Scores]: ...
+class FittedRanker(Fitted, Protocol):
+    """A method that ranks choices."""
 
     def controls(self, inputs: Inputs, control: Control) -> Generator[Event, None, Controls]:
         """The same inputs under other conditions."""
-
-    def save(self, store: RankingStore, steps: Sequence[ContenderStep]) -> None: ...
 
 
 @dataclass(frozen=True)

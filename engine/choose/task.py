@@ -268,7 +268,6 @@ class _JudgedItems:
 
 
 def _items(name: str, scores: NDArray[np.float64], items: Sequence[Item]) -> Generator[Event, None, None]:
-    """The scores of a method, item by item."""
     for place, item in enumerate(items):
         row = tuple(float(score) for score in scores[place, : len(item.choices)])
         yield ItemJudged(name, place, place + 1, len(items), -1, row, 0.0, 0.0, 1.0)

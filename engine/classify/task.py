@@ -224,7 +224,6 @@ class _Classification(Comparison):
 
 
 def _figures(report: Report) -> dict[str, Any]:
-    """A line of ``results``."""
     return {
         "accuracy": round(report.accuracy, 6),
         "interval": [round(end, 6) for end in report.interval],

@@ -49,7 +49,6 @@ class SplitFeatures:
         yield from self.encodings
 
     def _features(self, items: Sequence[Any], control: Control) -> Generator[Event, None, Any]:
-        """Features of the items of a split."""
         return self._features_of(items, control, (self.pooling, "mean"))
 
     def _features_of(

@@ -148,7 +148,6 @@ class Results:
         return steps_from(facts["steps"])
 
     def _drop_encoded(self) -> None:
-        """Drop the results of methods that use the encoder."""
         raise NotImplementedError
 
     def _describe(self) -> None:

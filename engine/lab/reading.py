@@ -18,7 +18,7 @@ from engine.report.journal import Happened
 from engine.report.methods import JudgedItems, Method
 from engine.runs import owner
 from engine.runs.events import state_after
-from engine.runs.listing import figure, partial, results_of
+from engine.runs.listing import count, figure, partial, results_of
 
 if TYPE_CHECKING:
     from engine.comparison.statistics import PairedTest
@@ -62,11 +62,11 @@ def _training(run: Run) -> Training | None:
         run=run.name,
         corpus=str(begun.get("corpus", "")),
         finished=state_after(str(story.ended.get("reason"))) == "finished",
-        steps=_count(begun.get("steps")),
+        steps=count(begun.get("steps")),
         seconds=story.train[-1].x if story.train else None,
-        parameters=_count(begun.get("parameters")) or None,
+        parameters=count(begun.get("parameters")) or None,
         best_loss=figure(best.get("val_loss")),
-        best_step=_count(best.get("step")),
+        best_step=count(best.get("step")),
         validation=tuple((int(one["step"]), float(one["val_loss"])) for one in story.evaluations),
         uniform=figure(begun.get("uniform_entropy")),
         letters=figure(begun.get("unigram_entropy")),
@@ -113,7 +113,7 @@ def _comparison(run: Run) -> Comparison | None:
         methods={name: one for name, one in known.items() if name not in choices.CONTROLS and name not in unfinished},
         pairs=_read(_pairs, run) or {},
         labels=tuple(map(str, classes or ())),
-        counts=tuple(map(_count, counts or ())),
+        counts=tuple(map(count, counts or ())),
         controls=controls,
         hidden=hidden,
         raw_encoder={WORDS: True, SIMILARITY: False}.get(pretraining),
@@ -129,7 +129,7 @@ def _hidden(run: Run, name: str, found: Any) -> tuple[Method, float] | None:
     if value is None or p is None:
         return None
     low, high = (float(known.get(end, math.nan)) for end in ("low", "high"))
-    return Method(run.name, name, "accuracy", value, low, high, _count(known.get("items"))), p
+    return Method(run.name, name, "accuracy", value, low, high, count(known.get("items"))), p
 
 
 def _encoder(run: Run, task: str, results: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
@@ -156,8 +156,3 @@ def _weights(runs: Mapping[str, Run]) -> Mapping[tuple[str, str], PairedTest]:
         for name, one in judged.items()
     }
     return methods.pairs_of(shallow)
-
-
-def _count(value: Any) -> int:
-    """A count from a file; 0 where the file holds none."""
-    return value if type(value) is int and value >= 0 else 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,6 @@ def results_page(results: Iterable[Block]) -> list[str]:
 
 
 class _Files:
-    """A file for each table."""
-
     def __init__(self, folder: Path, kind: str) -> None:
         self._folder, self._kind = folder, kind
         self._open: dict[str, _Table] = {}
@@ -80,14 +79,13 @@ class _Files:
 
 
 class _Table:
-    """One table in one file."""
-
     def __init__(self, path: Path, kind: str, kinds: Mapping[str, type]) -> None:
         import pyarrow as pa
 
         types = {int: pa.int64(), float: pa.float64(), str: pa.string()}
         self._kinds, self._schema = kinds, pa.schema([(name, types[of]) for name, of in kinds.items()])
-        self._file = _FILES[kind](path, self._schema)
+        module, name = _WRITERS.get(kind, ("", ""))
+        self._file = getattr(import_module(module), name)(path, self._schema) if module else _JsonLines(path)
         self._waiting: list[pa.Table] = []
 
     def add(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -111,9 +109,7 @@ class _Table:
 
 
 class _JsonLines:
-    """A file with a JSON object for each row."""
-
-    def __init__(self, path: Path, _: pa.Schema) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
 
     def write_table(self, table: pa.Table) -> None:
@@ -124,19 +120,7 @@ class _JsonLines:
         self._file.close()
 
 
-def _csv(path: Path, schema: pa.Schema) -> Any:
-    from pyarrow.csv import CSVWriter
-
-    return CSVWriter(path, schema)
-
-
-def _parquet(path: Path, schema: pa.Schema) -> Any:
-    from pyarrow.parquet import ParquetWriter
-
-    return ParquetWriter(path, schema)
-
-
-_FILES: Mapping[str, Callable[[Path, pa.Schema], Any]] = {"csv": _csv, "parquet": _parquet, "jsonl": _JsonLines}
+_WRITERS = {"csv": ("pyarrow.csv", "CSVWriter"), "parquet": ("pyarrow.parquet", "ParquetWriter")}
 _NAMES = {
     "steps": {
         "loss": "train/loss",
@@ -179,9 +163,10 @@ class _TensorBoard:
             case "steps" | "evaluations" as table:
                 self._scalars(columns["step"], times, {_NAMES[table][name]: columns[name] for name in _NAMES[table]})
             case "samples":
-                for step, at, sample, shown in zip(*(columns[name] for name in _SAMPLE), strict=True):
+                fields = (columns[name] for name in ("step", "wall_time", "sample", "text"))
+                for step, at, sample, shown in zip(*fields, strict=True):
                     asked = "" if sample == str(step) else " on request"
-                    self._add(self._text(f"sample{asked}", "\n".join(markdown.fenced(shown))), step, at)
+                    self._file.add_summary(self._text(f"sample{asked}", "\n".join(markdown.fenced(shown))), step, at)
             case "method_steps":
                 (name,) = columns["contender"]
                 shown = {f"{name}/{one}": columns[one] for one in ("loss", "held_out_loss", "held_out_score")}
@@ -192,9 +177,10 @@ class _TensorBoard:
             case "results":
                 for row in zip(*columns.values(), strict=True):
                     of = dict(zip(columns, row, strict=True))
-                    shown = {f"results/{of['method']}/{name}": [value] for name, value in of.items() if _number(value)}
+                    numbers = {name: value for name, value in of.items() if type(value) in (int, float)}
+                    shown = {f"results/{of['method']}/{name}": [value] for name, value in numbers.items()}
                     self._scalars([0], [self._last], shown)
-                self._add(self._text("results", "\n".join(self._page)), 0, self._last)
+                self._file.add_summary(self._text("results", "\n".join(self._page)), 0, self._last)
 
     def close(self) -> None:
         self._file.close()
@@ -205,13 +191,7 @@ class _TensorBoard:
         for place, (step, at) in enumerate(zip(steps, times, strict=True)):
             values = ((tag, column[place]) for tag, column in tags.items())
             made = [self._summary.Value(tag=tag, simple_value=one) for tag, one in values if one is not None]
-            self._add(self._summary(value=made), step, at)
-
-    def _add(self, summary: Any, step: int, at: float) -> None:
-        self._file.add_summary(summary, step, at)
-
-
-_SAMPLE = ("step", "wall_time", "sample", "text")
+            self._file.add_summary(self._summary(value=made), step, at)
 
 
 def _plain(column: Sequence[Any]) -> list[Any]:
@@ -223,10 +203,6 @@ def _kind(column: Iterable[Any]) -> type:
     """The type that holds all values of a column: numbers, or text."""
     kinds = {type(value) for value in column if value is not None}
     return str if str in kinds or not kinds else float if float in kinds else int
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float)
 
 
 def _fitting(kind: type, column: Sequence[Any]) -> Sequence[Any]:

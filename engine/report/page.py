@@ -127,13 +127,11 @@ def pictures_of(run: Run, story: Story) -> Iterator[tuple[str, str]]:
 
 
 def _training(story: Story) -> list[str]:
-    """Figures and losses of a training."""
     best, last, begun = story.best, dict(story.evaluations[-1]) if story.evaluations else {}, story.begun
     if not best:
         return ["There is no evaluation yet.", ""]
-    of = (
-        f"exact, over all {begun['validation_tokens']:,} tokens" if type(begun.get("validation_tokens")) is int else "–"
-    )
+    tokens = begun.get("validation_tokens")
+    of = f"exact, over all {tokens:,} tokens" if type(tokens) is int else "–"
     loss = float(best["val_loss"])
     rows: list[tuple[Any, ...]] = [
         ("**best validation loss**, nats per character", f"**{loss:.4f}**", f"step {best['step']:,}; {of}"),
@@ -267,7 +265,6 @@ def _settings(task: str, spec: Spec, record: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: Any) -> Any:
-    """A value of a file as a cell."""
     if isinstance(value, list | tuple):
         return ", ".join(code(without_folder(one)) for one in value) or "–"
     if type(value) in (int, bool) or value is None:

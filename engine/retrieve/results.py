@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from checkpoints import arrays, store
 from checkpoints.run import Run
 from data.beir import Collection
+from engine.comparison.results import reading
 from engine.comparison.statistics import PairedTest
 from engine.retrieve.metrics import DEPTH, MEASURES, Ranked
 from engine.runs.writes import PendingWrites
@@ -165,7 +166,7 @@ class Store:
 def read(run: Run) -> RetrieveResults:
     """What ``run`` holds so far. Raises :class:`checkpoints.store.CheckpointError` when it is no retrieval."""
     judged, unreadable = {}, {}
-    try:
+    with reading(f"{run.name} holds no retrieval that can be read"):
         about = run.read_json("collection.json")
         results, queries = run.read_json("results.json"), tuple(map(str, about["queries"]))
         for method in results:
@@ -175,8 +176,6 @@ def read(run: Run) -> RetrieveResults:
                 unreadable[method] = str(error)
         split, fingerprint = str(about["split"]), str(about["fingerprint"])
         return RetrieveResults(split, queries, fingerprint, results, judged, unreadable)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise store.CheckpointError(f"{run.name} holds no retrieval that can be read ({error})") from None
 
 
 def checkpoint(run: Run) -> Checkpoint | None:

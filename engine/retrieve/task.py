@@ -176,7 +176,6 @@ class _Retrieval(Comparison):
         yield from self._settled(method)
 
     def _differences(self, first: str, second: str) -> dict[str, PairedTest]:
-        """The difference of each measure over the judged queries."""
         one, two = self.values[first], self.values[second]
         return {name: paired_test(one[name], two[name], self.spec.seed) for name in MEASURES}
 

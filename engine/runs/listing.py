@@ -102,13 +102,13 @@ def _training(run: Run, spec: Mapping[str, Any]) -> Summary:
     best_step = evaluated.get("best_step")
     return replace(
         _begun(run, tail, frozenset({"started"}), spec),
-        step=max(_count(tail.get(kind, {}).get("step")) for kind in ("step", "evaluated")),
-        steps=_count(started.get("steps")) or _count(spec.get("steps")),
+        step=max(count(tail.get(kind, {}).get("step")) for kind in ("step", "evaluated")),
+        steps=count(started.get("steps")) or count(spec.get("steps")),
         best_val_loss=figure(evaluated.get("best_val_loss")),
-        best_step=None if best_step is None else _count(best_step),
+        best_step=None if best_step is None else count(best_step),
         corpus=_text(started.get("corpus"), spec.get("corpus")),
         preset=_text(spec.get("preset")),
-        parameters=_count(started.get("parameters")) or None,
+        parameters=count(started.get("parameters")) or None,
         checkpoints=len(store.checkpoints(run.checkpoints)),
         parent=parent if isinstance(parent := spec.get("parent"), str) else "",
     )
@@ -176,7 +176,7 @@ def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mappi
     return summary
 
 
-def _count(value: Any) -> int:
+def count(value: Any) -> int:
     """A count from a file; 0 where the file holds none."""
     return value if type(value) is int and 0 <= value <= LARGEST else 0
 

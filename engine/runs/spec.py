@@ -300,7 +300,6 @@ def _unescaped(text: str) -> str:
 
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """Types of the fields."""
     hints = typing.get_type_hints(kind)
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from engine.runs.events import Continued, Event, Finished, Notice, Paused, Progress, SampleText, Step
-from engine.runs.messages import Continue, Control, Pause, Stop
+from engine.runs.messages import Control, Stop
 
 
 class Channel:
@@ -104,14 +104,6 @@ class Job:
     def active(self) -> bool:
         """Whether the thread still works on it."""
         return not self._ended.is_set()
-
-    def pause(self) -> None:
-        """Ask the task to wait; the state changes when it does."""
-        self.control.send(Pause())
-
-    def resume(self) -> None:
-        """Ask a waiting task to go on."""
-        self.control.send(Continue())
 
     def stop(self) -> None:
         """Ask the task to end after its next step. Safe to call again."""

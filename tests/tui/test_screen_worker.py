@@ -109,9 +109,9 @@ def obedient(control: Control) -> Iterator[Event]:
 def test_a_job_goes_through_its_states_and_tells_them() -> None:
     job = Worker("test").start(obedient)
     eventually(lambda: job.state is State.RUNNING)
-    job.pause()
+    job.control.send(Pause())
     eventually(lambda: job.state is State.PAUSED)
-    job.resume()
+    job.control.send(Continue())
     eventually(lambda: job.state is State.RUNNING)
     assert job.active
     job.stop()

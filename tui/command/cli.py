@@ -203,14 +203,8 @@ def resume(
     task, _ = owner.task_of(found)
     if task != "train":
         if steps is not None or learning_rate is not None or gpus is not None:
-            raise BadSpec(
-                [
-                    Problem(
-                        "",
-                        f"{found.name} is a run of {task}: --steps, --learning-rate and --gpus are for trainings only",
-                    )
-                ]
-            )
+            told = f"{found.name} is a run of {task}: --steps, --learning-rate and --gpus are for trainings only"
+            raise BadSpec([Problem("", told)])
         return resume_comparison(found, task, as_json=json, quiet=quiet)
     spec = gpt_runs.spec_of(found)
     summary = summarise(found)
@@ -219,10 +213,9 @@ def resume(
     if problems := asked.validate():
         raise BadSpec(problems)
     if summary.reason == "steps" and summary.step >= changed.steps:
-        raise BadSpec(
-            [Problem("steps", f"{found.name} has finished its {summary.step:,} steps; give more with --steps")]
-        )
-    begun = bool(store.checkpoints(found.checkpoints)) or (found.events.exists() and found.events.stat().st_size > 0)
+        told = f"{found.name} has finished its {summary.step:,} steps; give more with --steps"
+        raise BadSpec([Problem("steps", told)])
+    begun = bool(store.checkpoints(found.checkpoints)) or owner.journal_size(found) > 0
     first = [SetLearningRate(learning_rate)] if learning_rate is not None else []
     work = gpt_runs.launch if owner.hands_over(changed.gpus) else partial(gpt_runs.drive, resume=begun)
     work = partial(work, spec=changed if changed != spec else None)

@@ -112,7 +112,6 @@ def _choose_table(last: Classified) -> None:
 
 
 def _encodings(last: Classified) -> None:
-    """What encoding cost, a line for each frozen encoder."""
     for done in last.encodings:
         say(safe(str(done), lines=False))
 
@@ -123,7 +122,6 @@ def _figures(result: dict[str, Any]) -> str:
 
 
 def _hidden(result: dict[str, Any]) -> str:
-    """Accuracy with the question hidden."""
     return f"{result['question_hidden']['accuracy']:>7.4f}" if "question_hidden" in result else f"{'':>7}"
 
 

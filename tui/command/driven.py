@@ -78,7 +78,6 @@ def drive(
 
 
 def _start_next(run: Run) -> None:
-    """Go on with the queue of runs, after this one."""
     try:
         queue.advance(run.name)
     except (OSError, CheckpointError) as error:

@@ -147,11 +147,8 @@ class Narrator:
 
 def _ending(last: Finished) -> str:
     """The state that a run ended in, and why where that does not follow from it."""
-    return (
-        last.state
-        if last.reason in ("steps", "done", last.state)
-        else f"{last.state} ({last.reason.replace('_', ' ')})"
-    )
+    why = "" if last.reason in ("steps", "done", last.state) else f" ({last.reason.replace('_', ' ')})"
+    return f"{last.state}{why}"
 
 
 def _tells_epoch(event: ContenderStep) -> bool:
