@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,6 @@ class Chooser:
         if not self.methods:
             raise CheckpointError(f"{run.name} has no method yet that could rank a question")
         self._rankers: dict[str, GroupedHead] = {}
-        self._machine: Any = None
-        self._reader: Reader | None = None
-        self._tuned: Tuned | None = None
 
     def rank(self, item: Item, method: str) -> ItemJudged:
         """An item ranked by one of ``methods``; its place is -1.
@@ -78,12 +76,12 @@ class Chooser:
         :class:`engine.lm.find.NoModel` when what the method needs is not there any more, and :class:`ValueError`.
         """
         if method == ZERO_SHOT:
-            found = self._language_model().score(item)
+            found = self._reader.score(item)
             return self._told(
                 method, item, [one.way(LEADING) for one in found], ways(found), tuple(one.strip for one in found)
             )
         if method == FINETUNE:
-            scores = finish(fine_tune.scores(self._by_tuned(), [item], Control()))
+            scores = finish(fine_tune.scores(self._tuned, [item], Control()))
         else:
             scores = self._by_ranker(item, method)
         return self._told(method, item, [float(score) for score in scores[0]])
@@ -99,24 +97,24 @@ class Chooser:
         if method not in self._rankers:
             self._rankers[method] = read_ranker(self.run, method, self._losses[method])
         length, pooling = int(self._about.get("length", 128)), str(self._about.get("pooling", "mean"))
-        if self._machine is None:
-            self._machine = machine_for(encoder_of(self.run, self._about))
         questions, choices, pairs = pair_texts([item], length)
         rows = encode_now([*questions, *choices, *pairs], self._machine, length, pooling)
         cut = 1 + len(choices)
         return self._rankers[method].scores(arranged([item], rows[:1], rows[1:cut], rows[cut:]))
 
-    def _by_tuned(self) -> Tuned:
-        if self._tuned is None:
-            self._tuned = fine_tune.load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
-        return self._tuned
+    @cached_property
+    def _machine(self) -> Any:
+        return machine_for(encoder_of(self.run, self._about))
 
-    def _language_model(self) -> Reader:
-        if self._reader is None:
-            from engine.choose.likelihood import Reader
-            from engine.lm import find as lm
+    @cached_property
+    def _tuned(self) -> Tuned:
+        return fine_tune.load(present(self.run.path / TUNED), int(self._about.get("length", 128)))
 
-            bare = self._about.get("uninformative")
-            model = finish(lm.load(str(self._about.get("model") or "bundled")))
-            self._reader = Reader(model, bare if isinstance(bare, str) else None)
-        return self._reader
+    @cached_property
+    def _reader(self) -> Reader:
+        from engine.choose.likelihood import Reader
+        from engine.lm import find as lm
+
+        bare = self._about.get("uninformative")
+        model = finish(lm.load(str(self._about.get("model") or "bundled")))
+        return Reader(model, bare if isinstance(bare, str) else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import arrays, store
@@ -72,8 +72,6 @@ class Classifier:
         if not self.methods:
             why = "".join(f"; {method}: {reason}" for method, reason in self.unreadable.items())
             raise store.CheckpointError(f"{run.name} has no trained method that can be read{why}")
-        self._machine: Any = None
-        self._tuned: Tuned | None = None
 
     def predict(self, texts: Sequence[str], methods: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
         """Probabilities ``(texts, classes)`` from every method, or those named.
@@ -87,9 +85,8 @@ class Classifier:
                 assert self.words is not None
                 found[method] = self.heads[method].probabilities(self.words.features(texts))
             elif method == FINETUNE:
-                found[method] = self._by_tuned(texts)
+                found[method] = finish(probabilities(self._tuned, texts))
             else:
-                self._machine = self._machine or machine_for(self.encoder())
                 if features is None:
                     features = encode_now(texts, self._machine, self.length, self.pooling)
                 found[method] = self.heads[method].probabilities(features)
@@ -111,11 +108,13 @@ class Classifier:
         """The encoder that the heads use. Raises :class:`engine.encoders.find.NoEncoder`, also when it is another."""
         return encoder_of(self.run, self._about)
 
-    def _by_tuned(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        if self._tuned is None:
-            from engine.device import place
+    @cached_property
+    def _machine(self) -> Any:
+        return machine_for(self.encoder())
 
-            folder, device = present(self.run.path / TUNED), str(place().device)
-            opened = partial(Encoder.open_classifier, classes=list(self.classes), trained=True)
-            self._tuned = load(folder, self.length, device, opened)
-        return finish(probabilities(self._tuned, texts))
+    @cached_property
+    def _tuned(self) -> Tuned:
+        from engine.device import place
+
+        opened = partial(Encoder.open_classifier, classes=list(self.classes), trained=True)
+        return load(present(self.run.path / TUNED), self.length, str(place().device), opened)

@@ -113,7 +113,7 @@ class Store(Results):
     def report(self, method: str, report: Report, found: Sequence[NDArray[np.float64]]) -> None:
         """Figures of a method, and what it gave for the test rows by each seed."""
         self.outputs(method, found)
-        self._about["reports"][method] = report.to_dict()
+        self._about["reports"][method] = codec.encode(report)
         self._describe()
         about = self._run.path / self.ABOUT  # says what the figures are of
         self.writes.json(self._run.path / "results.json", self._about["reports"], after=(about,))

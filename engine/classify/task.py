@@ -27,6 +27,7 @@ from engine.comparison.verdict import Judged, limits, pairs, sentences
 from engine.encoders.fine_tune import Classifying, TuneSettings
 from engine.encoders.pretraining import about_encoder
 from engine.hub_data import Obey, fetch
+from engine.runs import codec
 from engine.runs.events import ContenderStep, Event, Loaded
 from engine.runs.messages import Control
 from engine.runs.writes import PendingWrites
@@ -220,7 +221,7 @@ class _Classification(Comparison):
 
     def _report(self, name: str, report: Report, found: Sequence[NDArray[np.float64]]) -> None:
         self.reports[name], self.right[name] = report, mean_of(right_of(found, self.data.test.labels))
-        self.figures[name] = report.to_dict()
+        self.figures[name] = codec.encode(report)
 
 
 def _figures(report: Report) -> dict[str, Any]:

@@ -86,16 +86,9 @@ class Report:
     spread: float | None = None
     """standard deviation of ``seeds``"""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return codec.encode(self)
-
 
 def report_from(record: Mapping[str, Any]) -> Report:
-    """The report that :meth:`Report.to_dict` wrote.
-
-    Raises :class:`ValueError` for another or a damaged one.
-    """
+    """The report of a record that :mod:`engine.runs.codec` wrote. Raises :class:`ValueError` for a damaged one."""
     report = codec.decode(Report, record)
     if {len(report.classes)} != {len(report.confusion), *map(len, report.confusion)}:
         raise ValueError("figures of another kind")
@@ -321,9 +314,7 @@ def by_margin(margins: NDArray[np.float64], right: NDArray[np.bool_], parts: int
     for rows in np.array_split(order, min(parts, max(1, len(order)))):
         if len(rows):
             lead = margins[rows]
-            found.append(
-                Bin(float(lead.min()), float(lead.max()), float(lead.mean()), float(right[rows].mean()), len(rows))
-            )
+            found.append(_bin(lead.min(), lead.max(), lead, right[rows]))
     return tuple(found)
 
 
@@ -332,10 +323,11 @@ def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Bi
 
     edges = np.linspace(0.0, 1.0, BINS + 1)
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    result = []
-    for number in range(BINS):
-        inside = place == number
-        if count := int(inside.sum()):
-            mean, share = float(confidence[inside].mean()), float(right[inside].mean())
-            result.append(Bin(float(edges[number]), float(edges[number + 1]), mean, share, count))
-    return tuple(result)
+    return tuple(
+        _bin(edges[number], edges[number + 1], confidence[place == number], right[place == number])
+        for number in np.unique(place).tolist()
+    )
+
+
+def _bin(low: float, high: float, confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> Bin:
+    return Bin(float(low), float(high), float(confidence.mean()), float(right.mean()), len(right))

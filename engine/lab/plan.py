@@ -54,10 +54,8 @@ def spec(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | Non
 
 def create(work: Work, settings: Settings, *, quick: bool = False, gpu: bool | None = None) -> Run:
     """Make the run of a work. Raises :class:`engine.runs.spec.BadSpec` and :class:`OSError`."""
-    asked, module = (
-        spec(work, settings, quick=quick, gpu=gpu),
-        import_module(f"engine.{owner.package_of(work.task)}.runs"),
-    )
+    asked = spec(work, settings, quick=quick, gpu=gpu)
+    module = import_module(f"engine.{owner.package_of(work.task)}.runs")
     if work.task == "train":
         module.check_corpus(asked)
     run: Run = module.create(asked)

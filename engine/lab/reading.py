@@ -98,10 +98,7 @@ def _comparison(run: Run) -> Comparison | None:
     for name, result in results.items():
         if (alone := _hidden(run, name, result.get("question_hidden"))) is not None:
             controls[name], hidden[name] = alone
-    classes, counts = (
-        begun.get("classes"),
-        run.read_json("checks.json").get("checks", {}).get("counts", {}).get("train"),
-    )
+    counts = run.read_json("checks.json").get("checks", {}).get("counts", {}).get("train")
     encoder, pretraining = _encoder(run, task, results)
     return Comparison(
         run=run.name,
@@ -112,7 +109,7 @@ def _comparison(run: Run) -> Comparison | None:
         seconds=figure(ended.get("seconds")),
         methods={name: one for name, one in known.items() if name not in choices.CONTROLS and name not in unfinished},
         pairs=_read(_pairs, run) or {},
-        labels=tuple(map(str, classes or ())),
+        labels=tuple(map(str, begun.get("classes") or ())),
         counts=tuple(map(count, counts or ())),
         controls=controls,
         hidden=hidden,

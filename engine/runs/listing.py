@@ -149,18 +149,8 @@ def _comparison(run: Run, spec: Mapping[str, Any], task: str) -> Summary:
 
 def _begun(run: Run, tail: Mapping[str, Any], begun: frozenset[str], spec: Mapping[str, Any]) -> Summary:
     """What is told of a run of any task. ``tail`` holds the last event of each kind, newest first."""
-    about = notes.read(run)
-    summary = Summary(
-        run.name,
-        str(run.path),
-        "interrupted",
-        changed=_changed(run),
-        spec=spec,
-        title=about.title,
-        tags=about.tags,
-        note=about.note,
-        pinned=about.pinned,
-    )
+    about: dict[str, Any] = vars(notes.read(run))
+    summary = Summary(run.name, str(run.path), "interrupted", changed=_changed(run), spec=spec, **about)
     last = next((kind for kind in tail if kind in begun or kind in _STATES), "")
     if (owner := run.owner()) is not None:
         if not last and (tail or run_owner.journal_size(run) > runs.TAIL_LIMIT):

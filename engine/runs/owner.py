@@ -50,16 +50,20 @@ PROGRAM = "llmlab_tui"  # the package whose ``python -m`` starts a process of th
 def environment() -> dict[str, Any]:
     """The machine and the versions, for ``env.json``."""
     import platform
-    from importlib import metadata  # it reads mails: 10 ms that the first picture need not wait for
 
     packages = ("llmlab-tui", "torch", "numpy", "safetensors", "transformers", "tokenizers", "textual")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {"python": platform.python_version(), "system": platform.platform(), "cpu": cpu_name(), **versions}
+    system = {"python": platform.python_version(), "system": platform.platform(), "cpu": cpu_name()}
+    return system | {package: version(package) for package in packages}
+
+
+def version(package: str) -> str:
+    """The version of a package, or ``not installed``."""
+    from importlib import metadata  # it reads mails: 10 ms that the first picture need not wait for
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def inbox(run: Run) -> Control:

@@ -15,6 +15,7 @@ from engine.classify.results import ClassifyResults
 from engine.classify.spec import ClassifySpec
 from engine.comparison import statistics
 from engine.comparison.labels import Suspect
+from engine.runs import codec
 from engine.runs.events import (
     Classified,
     ContenderDone,
@@ -61,7 +62,7 @@ def report(method: str, classes: tuple[str, ...] = CLASSES, seconds: float = 1.5
     from dataclasses import replace
 
     made = statistics.evaluate(probabilities(GUESSES[method]), GOLD, classes, leaked=(0,))
-    return replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {method}").to_dict()
+    return codec.encode(replace(made, seconds=seconds, trained_parameters=100, settings=f"settings of {method}"))
 
 
 def loaded(classes: tuple[str, ...] = CLASSES, data: str = "helpdesk") -> Loaded:

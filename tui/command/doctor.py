@@ -7,12 +7,12 @@ import os
 import platform
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from checkpoints import home
 from data import packaged
 from engine import machine
+from engine.runs import owner
 from tui import units
 
 PACKAGES = ("llmlab-tui", "textual", "rich", "torch", "transformers", "tokenizers", "safetensors", "numpy")
@@ -21,7 +21,7 @@ PACKAGES = ("llmlab-tui", "textual", "rich", "torch", "transformers", "tokenizer
 def report(*, torch: bool = False) -> dict[str, dict[str, str]]:
     """Facts by section. ``torch`` asks torch itself about devices, which takes seconds."""
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: owner.version(name) for name in PACKAGES}},
         "machine": _machine(torch),
         "terminal": {
             "TERM": os.environ.get("TERM", "not set"),
@@ -85,13 +85,6 @@ def _cuda_problem(built: str | None, driver: tuple[int, int] | None) -> str:
         f"torch is built for CUDA {built}, but the driver supports CUDA {driver[0]}.{driver[1]}: "
         f"install a torch built for CUDA {older}, or a driver that supports CUDA {built}"
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _packaged(file: packaged.PackagedFile) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.comparison import statistics
+from engine.runs import codec
 
 NAMES = ("a", "b", "c")
 
@@ -141,7 +142,7 @@ def test_a_class_that_nobody_predicts_and_certainty_that_is_wrong_are_survived()
 
 def test_a_report_survives_json(judged: tuple[np.ndarray, list[int]]) -> None:
     report = statistics.evaluate(*judged, NAMES, leaked=[1])
-    assert statistics.report_from(json.loads(json.dumps(report.to_dict()))) == report
+    assert statistics.report_from(json.loads(json.dumps(codec.encode(report)))) == report
 
 
 @pytest.mark.parametrize("count", [2, 3, 8, 12, 60, 300])
