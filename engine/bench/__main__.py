@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.bench import gpu, output
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,15 +7,21 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import torch
 
 from engine.bench import setups
 from engine.bench.encoding import same_features
 from engine.bench.rows import Row, judged, place_of
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from engine.gpt.trainer import Trainer
+from engine.bench.setup import Setup
+from engine.encoders.encode import machine_for
+from engine.gpt.loss_buffer import LossBuffer
+from engine.gpt.train import train
+from engine.gpt.trainer import Trainer
+from engine.runs.events import Finished, Notice, Step
+from engine.runs.messages import Control
 
 COUNT = 20  # steps, and batches
 PIECES = ("cls", "max")  # pooled vectors of an encoder
@@ -24,11 +30,9 @@ SCARCE = 0.75  # of the memory that the whole batch takes
 
 def sync(setup: Setup) -> Iterator[Row]:
     """``torch.cuda.set_sync_debug_mode("error")`` over training steps and batches of an encoder."""
-    from engine.gpt.loss_buffer import LossBuffer
-
     text = setups.corpus(setup)
     for recipe, (name, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
-        made = setups.trainer(setups.spec(setup, recipe), text)
+        made = setups.trainer(setup.spec(recipe), text)
         losses, run = LossBuffer(made.placement.device), stepping(made)
         made.position.step = 50  # the positions of the windows are drawn anew at step 64
 
@@ -36,14 +40,14 @@ def sync(setup: Setup) -> Iterator[Row]:
             loss, norm, rate = run()
             losses.add(made.position.step, rate, loss, norm)
 
-        yield _silent(f"{COUNT} {name} steps of {setups.named(setup, recipe)}", step)
+        yield _silent(f"{COUNT} {name} steps of {setup.named(recipe)}", step)
     from transformers import masking_utils
 
     # transformers asks of every batch whether its mask masks anything, which waits; what is ours must not.
     masking_utils._ignore_bidirectional_mask_sdpa = lambda *_, **__: False
     with tempfile.TemporaryDirectory() as folder:
         found = setups.encoder(setup, Path(folder))
-        machine = setups.encoding(found, setup.device)
+        machine = machine_for(found, setup.device)
         given, _ = setups.texts(64)
         batch = sorted(found.ids(given, 128), key=len, reverse=True)
         compared = f"{COUNT} batches of an encoder, but for what transformers asks of their masks"
@@ -57,12 +61,7 @@ def memory(setup: Setup) -> Iterator[Row]:
 
 
 def _training(setup: Setup) -> Iterator[Row]:
-    import torch
-
-    from engine.gpt.train import train
-    from engine.runs.events import Finished, Notice, Step
-
-    asked = setups.spec(setup, "karpathy", steps=6, evaluate_every=6)
+    asked = setup.spec("karpathy", steps=6, evaluate_every=6)
     text = setups.corpus(setup)
     _limit(lambda: setups.trainer(asked, text).step())
     events = list(train(asked))
@@ -82,14 +81,9 @@ def _training(setup: Setup) -> Iterator[Row]:
 
 
 def _encoding(setup: Setup) -> Iterator[Row]:
-    import numpy as np
-
-    from engine.runs.events import Notice
-    from engine.runs.messages import Control
-
     with tempfile.TemporaryDirectory() as folder:
         found = setups.encoder(setup, Path(folder))
-        machine = setups.encoding(found, setup.device)
+        machine = machine_for(found, setup.device)
     given, _ = setups.texts(4096)
     ids = sorted(found.ids(given, 128), key=len, reverse=True)
     wanted: dict[str, Any] = {}
@@ -110,8 +104,6 @@ def _encoding(setup: Setup) -> Iterator[Row]:
 
 def _limit(work: Callable[[], object]) -> None:
     """Let this process have less memory from now on than ``work`` takes."""
-    import torch
-
     torch.cuda.reset_peak_memory_stats()
     work()
     taken = torch.cuda.max_memory_allocated()
@@ -123,8 +115,6 @@ def _limit(work: Callable[[], object]) -> None:
 
 def _silent(compared: str, work: Callable[[], object]) -> Row:
     """Work that must not wait for the device, after a few times in which it may."""
-    import torch
-
     for _ in range(setups.WARM_UP):
         work()
     torch.cuda.set_sync_debug_mode("error")

@@ -10,15 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from engine.bench import setups
 from engine.bench.machine import bandwidth, seconds_of
 from engine.bench.rows import Row, judged, measured, skipped, spread, within
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from engine.lm.model import LanguageModel
+from engine.bench.setup import Setup
+from engine.device import threads
+from engine.gpt.trained import load, write_export
+from engine.lm import find
+from engine.lm import processors as cuts
+from engine.lm.generate import generate, generate_together
+from engine.lm.model import LanguageModel
+from engine.lm.sampling import GenerateSpec, Sampling
+from engine.runs.events import Completed, Token
+from engine.runs.messages import Control, finish
 
 SMALL: Mapping[str, dict[str, Any]] = {
     "GPT-2": {"n_layer": 3, "n_head": 4, "n_embd": 64, "initializer_range": 0.3},
@@ -63,11 +71,12 @@ def llama(setup: Setup) -> Iterator[Row]:
 
 def _against_generate(setup: Setup, name: str, shape: Mapping[str, Any]) -> Iterator[Row]:
     """In float32 without TF32: logits and greedy tokens against transformers, and samples together and alone."""
-    import torch
-
     with tempfile.TemporaryDirectory() as folder:
         setups.model_folder(Path(folder), torch.float32, name, **shape)
-        ours = setups.language_model(setup, Path(folder), exact=True)
+        ours: Any = finish(find.load(folder, device=setup.device))
+        torch.set_float32_matmul_precision("highest")
+        if setup.cuda:
+            ours.use_static_step()  # captured anew, with these products
         theirs = by_transformers(folder, torch.float32, ours.device)
     how = f"a random {name} of {ours.parameters / 1e6:.0f} M parameters, {_how(ours)}"
     ids, count = _prompt(ours, 120), setup.of(8, 64)
@@ -89,11 +98,6 @@ def _against_generate(setup: Setup, name: str, shape: Mapping[str, Any]) -> Iter
 
 def processors(setup: Setup) -> Iterator[Row]:
     """Draws from the same random logits with the same numbers, on the CPU and on the device."""
-    import torch
-
-    from engine.lm import processors as cuts
-    from engine.lm.sampling import Sampling
-
     size, count = setup.of(5000, 50257), setup.of(5, 40)
     draws = torch.Generator().manual_seed(5)
     ids: dict[str, list[int]] = {"cpu": [], "there": []}
@@ -125,9 +129,6 @@ def decode(setup: Setup) -> Iterator[Row]:
 
 
 def _decode(setup: Setup, model: str) -> Iterator[Row]:
-    from engine.lm import find
-    from engine.runs.messages import finish
-
     placement = setups.place(setup)
     with tempfile.TemporaryDirectory() as scratch:
         folder = model_folder(setup, model, Path(scratch), placement.dtype)
@@ -185,8 +186,9 @@ def _decode(setup: Setup, model: str) -> Iterator[Row]:
     )
 
 
-def _how(ours: LanguageModel) -> str:
-    return "captured" if setups.decodes_captured(ours) else "eager"
+def _how(ours: Any) -> str:
+    """Whether a loaded model decodes by a captured graph; without one it goes on, slower."""
+    return "eager" if getattr(getattr(ours, "_step", None), "_graph", None) is None else "captured"
 
 
 def model_folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
@@ -195,15 +197,10 @@ def model_folder(setup: Setup, model: str, scratch: Path, dtype: Any) -> str:
         setups.model_folder(scratch, dtype, model, **(SMALL[model] if setup.quick else {}))
         return str(scratch)
     if model == "smollm2":
-        from engine.lm.find import load_smollm2
-        from engine.runs.messages import finish
-
-        return str(finish(load_smollm2(None)))
+        return str(finish(find.load_smollm2(None)))
     path = Path(model).expanduser()
     if (path / "config.json").is_file() or ("/" in model and not path.exists()) or model == "gpt2":
         return model
-    from engine.gpt.trained import load, write_export
-
     write_export(load(model), scratch, force=True)
     return str(scratch)
 
@@ -240,11 +237,6 @@ def _busy(lm: LanguageModel, pairs: Sequence[tuple[Timed, Timed]]) -> dict[str, 
 
 def _complete(lm: LanguageModel, prompt: list[int], count: int, seed: int | None = None) -> Timed:
     """A completion by the whole task as a pane drives it, with candidates, texts and events; greedy without a seed."""
-    from engine.lm.generate import generate
-    from engine.lm.sampling import GenerateSpec, Sampling
-    from engine.runs.events import Completed, Token
-    from engine.runs.messages import Control
-
     lm.forget()
     sampling = Sampling(greedy=seed is None, max_new_tokens=count, seed=seed or 0)
     ids, begun = [], 0.0
@@ -262,11 +254,6 @@ def _samples(lm: LanguageModel, prompt: list[int], count: int, at_once: int, top
 
     Their ids, one sample after the other, and tokens of all per second.
     """
-    from engine.lm.generate import generate_together
-    from engine.lm.sampling import GenerateSpec, Sampling
-    from engine.runs.events import Token
-    from engine.runs.messages import Control
-
     lm.forget()
     specs = [
         GenerateSpec("", tuple(prompt), Sampling(max_new_tokens=count, seed=row, top_k=top_k), stream=row)
@@ -286,8 +273,6 @@ def _samples(lm: LanguageModel, prompt: list[int], count: int, at_once: int, top
 
 def _step_rate(lm: LanguageModel, prompt: list[int], count: int) -> float:
     """Decoding steps per second, each fed the same token of the device, so that none is waited for."""
-    import torch
-
     lm.forget()
     lm.feed(prompt)
     token = torch.tensor(prompt[-1:], device=lm.device)
@@ -309,10 +294,7 @@ def by_transformers(folder: str, dtype: Any, device: Any) -> Any:
 
 def _generate(theirs: Any, prompt: list[int], count: int, **given: Any) -> Timed:
     """The same by ``generate``, on a CPU on one thread; timed by a streamer."""
-    import torch
     from transformers.generation.streamers import BaseStreamer
-
-    from engine.device import threads
 
     times: list[float] = []
     busy: list[float] = []

@@ -6,17 +6,25 @@ import importlib
 import importlib.util
 import json
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from data import tables
 from engine.bench import setups
-from engine.bench.machine import seconds_of
+from engine.bench.machine import of_pairs, timed
 from engine.bench.rows import Row, judged, measured, skipped, spread, within
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
+from engine.encoders import find
+from engine.encoders.encode import encode_now, machine_for
+from engine.encoders.index import Exact, unit
+from engine.encoders.padding import padded
+from engine.runs.messages import finish
 
 LENGTH = 128  # tokens of a text at most
 TOGETHER = 32  # texts in a batch of the loops that ours is compared with
@@ -33,11 +41,15 @@ def encoders(setup: Setup) -> Iterator[Row]:
     setups.place(setup)  # sets torch up as a task does
     with tempfile.TemporaryDirectory() as folder:
         found = setups.encoder(setup, Path(folder))
+
+        def bi_encoder(device: str, mode: str) -> list[float]:
+            return setups.epoch_losses(setups.bi_encoder(found, device, mode, rows))
+
         trainings: tuple[tuple[str, float, Callable[[str], list[float]]], ...] = (
             ("MLP on features", 2e-2, lambda device: setups.mlp_losses(device, rows * 4, epochs)),
             ("scorer of choices", 2e-2, lambda device: setups.scorer_losses(device, rows, epochs)),
-            ("bi-encoder, projection", 2e-2, lambda device: _bi_encoder(found, device, "projection", rows)),
-            ("bi-encoder, whole encoder", 5e-2, lambda device: _bi_encoder(found, device, "whole", rows)),
+            ("bi-encoder, projection", 2e-2, lambda device: bi_encoder(device, "projection")),
+            ("bi-encoder, whole encoder", 5e-2, lambda device: bi_encoder(device, "whole")),
             ("fine-tuning", 5e-2, lambda device: setups.epoch_losses(setups.fine_tuning(found, device, rows))),
         )
         for name, limit, losses in trainings:
@@ -61,10 +73,6 @@ def encode(setup: Setup) -> Iterator[Row]:
 
     Texts of one to several sentences of the bundled questions, in no order of length.
     """
-    from data import tables
-    from engine.encoders import find
-    from engine.runs.messages import finish
-
     setups.place(setup)
     found, rng = finish(find.find(setup.model or "minilm")), random.Random(1)
     sentences = tables.load(tables.BUNDLED).train.texts
@@ -74,10 +82,6 @@ def encode(setup: Setup) -> Iterator[Row]:
 
 def search(setup: Setup) -> Iterator[Row]:
     """Milliseconds a query among random unit vectors, one at a time, against a plain product and sort."""
-    import numpy as np
-
-    from engine.encoders.index import Exact, unit
-
     count, queries, nearest = setup.of(1000, 100_000), setup.of(10, 200), 10
     rng = np.random.default_rng(1337)
     vectors = unit(rng.standard_normal((count, 384), np.float32))
@@ -108,12 +112,8 @@ def _against_others(setup: Setup, found: Any, given: list[str], length: int) -> 
 
     Processor time is compared too: other processes take little from it.
     """
-    import numpy as np
-
-    from engine.encoders.encode import encode_now
-
     device = setups.place(setup).device
-    machine = setups.encoding(found, setup.device)
+    machine = machine_for(found, setup.device)
     plain_model = found.open(setup.device, str(next(machine.model.parameters()).dtype).removeprefix("torch."))
     others: dict[str, Callable[[], Any]] = {"a plain padded loop": lambda: _plain(found, plain_model, given, length)}
     library = "sentence-transformers"
@@ -125,52 +125,31 @@ def _against_others(setup: Setup, found: Any, given: list[str], length: int) -> 
         theirs = _library(found, plain_model, length)
         others[library] = lambda: theirs.encode(given, batch_size=TOGETHER, show_progress_bar=False)
 
-    def timed(loop: Callable[[], Any]) -> tuple[Any, float, float]:
-        """What a loop returns, its seconds, and its seconds of processor time."""
-        vectors: list[Any] = []
-        before = time.process_time()
-        seconds = seconds_of(device, lambda: vectors.append(loop()))
-        return np.asarray(vectors[0], np.float32), seconds, time.process_time() - before
+    def ours() -> Any:
+        return encode_now(given, machine, length, "mean")
 
     for name, loop in others.items():
-
-        def ours() -> Any:
-            return encode_now(given, machine, length, "mean")
-
-        timed(ours)
-        timed(loop)
-        pairs = [(timed(ours), timed(loop)) for _ in range(setup.of(1, PAIRS))]
+        ours()
+        loop()
+        pairs = [(timed(device, ours), timed(device, loop)) for _ in range(setup.of(1, PAIRS))]
         compared = f"features of {len(given):,} texts by {found.name}, ours and {name}"
-        (mine, *_), (theirs_too, *_) = pairs[-1]
+        mine, theirs_too = (np.asarray(one[0], np.float32) for one in pairs[-1])
         yield same_features(f"{compared}: their numbers", mine, theirs_too, machine)
         yield measured(
             compared,
-            **spread("times_as_fast", [other[1] / one[1] for one, other in pairs]),
-            by_processor_time=statistics.median(other[2] / one[2] for one, other in pairs),
-            ours_texts_per_s=len(given) / statistics.median(one[1] for one, _ in pairs),
-            other_texts_per_s=len(given) / statistics.median(other[1] for _, other in pairs),
+            **of_pairs(pairs, "texts", len(given)),
             largest_difference=float(np.abs(mine - theirs_too).max()),
         )
 
 
 def same_features(compared: str, ours: Any, others: Any, machine: Any) -> Row:
     """Features computed twice in different batches: the length of the difference, relative to that of the features."""
-    import numpy as np
-
     half = "bfloat16" in str(next(machine.model.parameters()).dtype)
     return within(compared, float(np.linalg.norm(ours - others) / np.linalg.norm(ours)), 2e-2 if half else 1e-4)
 
 
-def _bi_encoder(found: Any, device: str, mode: str, rows: int) -> list[float]:
-    return setups.epoch_losses(setups.bi_encoder(found, device, mode, rows))
-
-
 def _plain(found: Any, model: Any, given: list[str], length: int) -> Any:
     """Batches in the order of the texts, padded to their longest; the mean of the last layer's tokens."""
-    import torch
-
-    from engine.encoders.padding import padded
-
     parts = []
     for start in range(0, len(given), TOGETHER):
         ids, mask = padded(found.ids(given[start : start + TOGETHER], length), str(model.device))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.bench.rows import FAILED, NEEDS_CUDA, SKIPPED, Row, place_of, table
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
 from engine.runs.spec import BadSpec, Problem
 
 SECONDS = 480.0  # the whole check at most

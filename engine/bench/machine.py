@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import platform
+import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from engine.bench.rows import Row, measured
-from engine.bench.setups import Setup, place
+import torch
 
-if TYPE_CHECKING:
-    import torch
-
-    from engine.device import Placement
+from engine.bench.rows import Row, measured, spread
+from engine.bench.setup import Setup
+from engine.bench.setups import place
+from engine.device import Placement, synchronise
 
 
 def machine(setup: Setup) -> Iterator[Row]:
     """One row; its figures head the report, and ``kind`` is the kind of device that ``auto`` found."""
-    import torch
     import transformers
 
     here = place(setup)
@@ -44,8 +43,6 @@ def machine(setup: Setup) -> Iterator[Row]:
 
 def matrix_peak(here: Placement) -> float:
     """Floating point operations per second of a large product of random matrices, in the precision of ``here``."""
-    import torch
-
     size, count = (8192, 10) if here.device.type == "cuda" else (768, 1)
     a, b = (torch.randn(size, size, device=here.device).to(here.dtype) for _ in range(2))
     out = torch.empty_like(a)
@@ -59,8 +56,6 @@ def matrix_peak(here: Placement) -> float:
 
 def bandwidth(device: torch.device) -> float:
     """Bytes per second read and written in a large copy within the device's memory."""
-    import torch
-
     size = 1 << 31 if device.type == "cuda" else 1 << 26
     block = torch.rand(size // 4, device=device)
     there = torch.empty_like(block)
@@ -69,8 +64,6 @@ def bandwidth(device: torch.device) -> float:
 
 def clock(device: torch.device) -> float:
     """Seconds, when the device has done its work; on a CPU those of this thread, whatever other processes take."""
-    from engine.device import synchronise
-
     synchronise(device)
     return time.thread_time() if device.type == "cpu" else time.perf_counter()
 
@@ -89,13 +82,33 @@ def _fastest(device: torch.device, work: Callable[[], object]) -> float:
 
 def seconds_of(device: torch.device, work: Callable[[], object]) -> float:
     """How long ``work`` takes until the device has done it."""
-    from engine.device import synchronise
-
     synchronise(device)
     begun = time.perf_counter()
     work()
     synchronise(device)
     return time.perf_counter() - begun
+
+
+Timed = tuple[Any, float, float]
+"""what some work returned, its seconds, and its seconds of processor time"""
+
+
+def timed(device: torch.device, work: Callable[[], Any]) -> Timed:
+    """Do some work once, until the device has done it."""
+    found: list[Any] = []
+    before = time.process_time()
+    seconds = seconds_of(device, lambda: found.append(work()))
+    return found[0], seconds, time.process_time() - before
+
+
+def of_pairs(pairs: Sequence[tuple[Timed, Timed]], what: str, count: int) -> dict[str, float]:
+    """Figures of our work and another's on ``count`` of ``what``, timed in turn."""
+    return {
+        **spread("times_as_fast", [other[1] / one[1] for one, other in pairs]),
+        "by_processor_time": statistics.median(other[2] / one[2] for one, other in pairs),
+        f"ours_{what}_per_s": count / statistics.median(one[1] for one, _ in pairs),
+        f"other_{what}_per_s": count / statistics.median(other[1] for _, other in pairs),
+    }
 
 
 def _driver() -> str:

@@ -12,16 +12,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from data.corpus import Corpus
 from engine.bench import decoding, encoding, setups
 from engine.bench.rows import Row, judged, measured, skipped, spread
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from data.corpus import Corpus
-    from engine.gpt.spec import TrainSpec
-    from engine.gpt.trainer import Trainer
+from engine.bench.setup import Setup
+from engine.gpt.spec import TrainSpec
+from engine.gpt.trainer import Trainer
 
 PAIRS = 3
 ITERATIONS = 1500
@@ -54,7 +53,7 @@ def _nanogpt(setup: Setup) -> Iterator[Row]:
     included; those of nanoGPT are its iterations alone.
     """
     text, count = setups.corpus(setup), setup.of(20, ITERATIONS)
-    nano = setups.spec(setup, "nano")
+    nano = setup.spec("nano")
     steps: list[float] = []
     sooner: list[float] = []
     ends: list[tuple[float, float, float]] = []
@@ -63,7 +62,7 @@ def _nanogpt(setup: Setup) -> Iterator[Row]:
         theirs, wanted = _train(setup, text, nano, count)
         ours = statistics.mean((before, _seconds_of_step(setups.trainer(nano, text), count // 10)))
         steps.append(theirs / ours)
-        made = setups.trainer(setups.spec(setup, "fast", seed=pair + 1, steps=setup.of(100, 1000)), text)
+        made = setups.trainer(setup.spec("fast", seed=pair + 1, steps=setup.of(100, 1000)), text)
         seconds, loss = _seconds_to(wanted, made)
         if loss > wanted:
             yield skipped(f"fast at nanoGPT's loss of {wanted:.3f}", f"it ended at {loss:.3f}")
@@ -112,8 +111,6 @@ def _train(setup: Setup, text: Corpus, shape: TrainSpec, count: int) -> tuple[fl
     Returns the seconds of an iteration, the median of those without an evaluation, and its estimate of the validation
     loss after the last one, nats per character. Raises :class:`RuntimeError` when it fails or prints no times.
     """
-    import numpy as np
-
     checkout = Path(setup.nanogpt).expanduser().resolve()
     with tempfile.TemporaryDirectory(prefix="llmlab-nanogpt-") as scratch:
         folder = Path(scratch)

@@ -11,14 +11,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engine.bench import setups
+import torch
+
+from engine import other_ranks
 from engine.bench.rows import Row, measured, skipped, within
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from engine.gpt.spec import TrainSpec
+from engine.bench.setup import Setup
+from engine.gpt.spec import TrainSpec
+from engine.gpt.train import train
+from engine.runs.events import Started, Step
 
 WORLD = 2
 LIMITS = {"float32": 2e-6, "bfloat16": 5e-2}
@@ -28,14 +30,12 @@ CUDA_LIMIT = 2e-2  # of float32 with TF32
 
 def ranks(setup: Setup) -> Iterator[Row]:
     """Losses, without dropout, whose masks differ from rank to rank, and speed."""
-    import torch
-
     compared = f"training on {WORLD} processes and on one"
     if setup.cuda and torch.cuda.device_count() < WORLD:
         yield skipped(compared, "needs a second CUDA device")
         return
     preset = "karpathy" if setup.cuda else "nano"
-    asked = setups.spec(setup, preset, dropout=0.0, steps=setup.of(6, 40 if setup.cuda else 20), threads=1)
+    asked = setup.spec(preset, dropout=0.0, steps=setup.of(6, 40 if setup.cuda else 20), threads=1)
     several, one = _together(asked, setup), _trained(asked)
     apart = max(abs(a - b) for a, b in zip(one["losses"], several["losses"], strict=True))
     limit = CUDA_LIMIT if setup.cuda and one["precision"] == "float32" else LIMITS[one["precision"]]
@@ -72,8 +72,6 @@ def _together(asked: TrainSpec, setup: Setup) -> dict[str, Any]:
 
 def _rank(rank: int, told: dict[str, str], asked: TrainSpec, found: Path) -> None:
     """Train as one of the processes; rank 0 writes what it found."""
-    from engine import other_ranks
-
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": WORLD, "LOCAL_WORLD_SIZE": WORLD}
     os.environ.update(told, **{name: str(number) for name, number in numbers.items()})
     if rank:
@@ -86,9 +84,6 @@ def _rank(rank: int, told: dict[str, str], asked: TrainSpec, found: Path) -> Non
 
 def _trained(asked: TrainSpec) -> dict[str, Any]:
     """Losses, precision and tokens per second of a training."""
-    from engine.gpt.train import train
-    from engine.runs.events import Started, Step
-
     events = list(train(asked))
     steps = [event for event in events if isinstance(event, Step)]
     return {

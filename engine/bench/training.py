@@ -9,20 +9,26 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
+import torch
+from torch import Tensor
+
+from checkpoints import home, state
+from data.corpus import Corpus
 from engine.bench import setups
 from engine.bench.machine import bandwidth, clock, matrix_peak, seconds_of
 from engine.bench.rows import Row, judged, measured, skipped, spread, within
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from data.corpus import Corpus
-    from engine.gpt.spec import TrainSpec
-    from engine.gpt.trainer import Trainer
+from engine.bench.setup import Setup
+from engine.gpt import optimizers, runs
+from engine.gpt import train as gpt
+from engine.gpt.loss_buffer import LossBuffer
+from engine.gpt.saving import Checkpointer
+from engine.gpt.spec import TrainSpec
+from engine.gpt.trainer import Trainer
+from engine.runs.events import Evaluated, Finished, Saved, Started, Step
+from engine.runs.messages import Control, Stop
 
 PRECISIONS = (
     ("float32", "float32", True, 1e-3, 1e-5),
@@ -43,7 +49,7 @@ def losses(setup: Setup) -> Iterator[Row]:
     text, steps = setups.corpus(setup), setup.of(8, 50)
 
     def found(preset: str, stepping: setups.Stepping, *, exact: bool = False, **given: str) -> list[float]:
-        asked = setups.spec(setup, preset, dropout=0.0, warmup=10, **given)
+        asked = setup.spec(preset, dropout=0.0, warmup=10, **given)
         run = stepping(setups.trainer(asked, text, exact=exact))
         return [loss.item() for loss in [run()[0].clone() for _ in range(steps)]]
 
@@ -52,14 +58,15 @@ def losses(setup: Setup) -> Iterator[Row]:
         last = {"last_of_the_one": wanted[-1], "last_of_the_other": there[-1]}
         return within(f"{steps} training losses, {what}", max(apart), limit, at_the_first_step=apart[0], **last)
 
-    on_cpu = found("small", setups.eager_step, exact=True, device="cpu", precision="float32")
+    one_by_one, captured = setups.STEPPINGS.values()
+    on_cpu = found("small", one_by_one, exact=True, device="cpu", precision="float32")
     for name, precision, exact, limit, _ in PRECISIONS:
-        there = found("small", setups.captured_step, exact=exact, precision=precision)
+        there = found("small", captured, exact=exact, precision=precision)
         yield compared(f"CPU float32 and device {name}", on_cpu, there, limit)
-    eager = found("small", setups.eager_step, precision=precision)
+    eager = found("small", one_by_one, precision=precision)
     yield compared(f"eager and captured in {precision}", eager, there, CAPTURED_LIMIT)
-    on_cpu = found("fast", setups.eager_step, exact=True, device="cpu", precision="float32")
-    there = found("fast", setups.captured_step, precision=precision)
+    on_cpu = found("fast", one_by_one, exact=True, device="cpu", precision="float32")
+    there = found("fast", captured, precision=precision)
     yield compared(f"with Muon, CPU float32 and device {precision}", on_cpu, there, MUON_LIMIT)
 
 
@@ -67,7 +74,7 @@ def resume(setup: Setup) -> Iterator[Row]:
     """A training against the same again and one restored in its middle, dropout included."""
     text, half = setups.corpus(setup), setup.of(3, 20)
     for recipe, (how, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
-        asked, name = setups.spec(setup, recipe), f"{setups.named(setup, recipe)}, {how}"
+        asked, name = setup.spec(recipe), f"{setup.named(recipe)}, {how}"
         whole = _after(2 * half, asked, text, stepping)
         yield _equal(f"{2 * half} steps, twice, {name}", whole, _after(2 * half, asked, text, stepping))
         parts = _after(half, asked, text, stepping, _after(half, asked, text, stepping))
@@ -79,7 +86,7 @@ def validation(setup: Setup) -> Iterator[Row]:
     text = setups.corpus(setup)
 
     def made(exact: bool, **given: str) -> Trainer:
-        return setups.trainer(setups.spec(setup, "small", **given), text, exact=exact)
+        return setups.trainer(setup.spec("small", **given), text, exact=exact)
 
     ours = made(True, device="cpu", precision="float32")
     for _ in range(setup.of(3, 10)):
@@ -97,7 +104,7 @@ def step(setup: Setup) -> Iterator[Row]:
     """Seconds of a step: eager, captured as one graph, compiled by torch, and compiled and captured."""
     text, peak = setups.corpus(setup), matrix_peak(setups.place(setup))
     for recipe, (how, stepping) in itertools.product(setups.RECIPES, setups.STEPPINGS.items()):
-        made, called = setups.trainer(setups.spec(setup, recipe), text), setups.named(setup, recipe)
+        made, called = setups.trainer(setup.spec(recipe), text), setup.named(recipe)
         yield _timed(setup, f"{how} step of {called}", made, stepping, peak)
     recipe, *_ = setups.RECIPES
     for how, stepping in setups.STEPPINGS.items():
@@ -105,7 +112,7 @@ def step(setup: Setup) -> Iterator[Row]:
         if not setup.cuda:
             yield skipped(name, "takes minutes to compile on a CPU")
             continue
-        made = setups.trainer(setups.spec(setup, recipe), text)
+        made = setups.trainer(setup.spec(recipe), text)
         made.model.compile()
         try:
             row = _timed(setup, name, made, stepping, peak)
@@ -130,18 +137,12 @@ def train(setup: Setup) -> Iterator[Row]:
 
 def save(setup: Setup) -> Iterator[Row]:
     """How long training stands still for a checkpoint, and how long until it is on the disk."""
-    from checkpoints import home
-    from checkpoints.state import capture
-    from engine.gpt import optimizers
-    from engine.gpt.saving import Checkpointer
-    from engine.runs.events import Saved
-
     for recipe in ("nano", "karpathy"):
-        made = setups.trainer(setups.spec(setup, recipe, device="cpu"), setups.corpus(setup))
+        made = setups.trainer(setup.spec(recipe, device="cpu"), setups.corpus(setup))
         optimizers.allocate(made.optimizer)
 
         def held(made: Trainer = made) -> Any:
-            return capture(made.model, made.optimizer), {}
+            return state.capture(made.model, made.optimizer), {}
 
         (folder := home.runs() / recipe).mkdir(parents=True)
         saver = Checkpointer(folder, math.inf, held)
@@ -153,7 +154,7 @@ def save(setup: Setup) -> Iterator[Row]:
             saved += [event for event in (*told, *saver.report(wait=True)) if isinstance(event, Saved)]
         saver.close()
         yield measured(
-            f"a checkpoint of {setups.named(setup, recipe)}",
+            f"a checkpoint of {setup.named(recipe)}",
             MiB=saved[-1].bytes / 2**20,
             **spread("pause_ms", stalls, 1e3),
             **spread("on_disk_ms", [event.seconds for event in saved], 1e3),
@@ -165,14 +166,8 @@ def _recorded(setup: Setup) -> Row:
 
     One evaluation, one sample and whatever saves fall due lie within the ``SPAN`` steps of a run that count.
     """
-    import torch
-
-    from engine.gpt import runs
-    from engine.runs.events import Step
-    from engine.runs.messages import Control, Stop
-
     span = setup.of(20, SPAN)
-    asked = setups.spec(setup, "nano", steps=1_000_000, evaluate_every=span, sample_every=span)
+    asked = setup.spec("nano", steps=1_000_000, evaluate_every=span, sample_every=span)
     text = setups.corpus(setup)
 
     def loop(made: Trainer) -> float:
@@ -203,7 +198,7 @@ def _recorded(setup: Setup) -> Row:
         ours.append((last - first) / (times[last] - times[first]))
         bare.append(span / (before + loop(made)))
     return measured(
-        f"{span} steps of {setups.named(setup, 'nano')}, a recorded run and the bare loop",
+        f"{span} steps of {setup.named('nano')}, a recorded run and the bare loop",
         **spread("times_as_fast", [one / other for one, other in zip(ours, bare, strict=True)]),
         ours_steps_per_s=statistics.median(ours),
         bare_steps_per_s=statistics.median(bare),
@@ -216,11 +211,7 @@ def _profile(setup: Setup, recipe: str) -> Iterator[Row]:
 
     On a CPU the time is that of the thread which computes, without what other processes take from it.
     """
-    import torch
-
-    from engine.gpt.loss_buffer import LossBuffer
-
-    made, called = setups.trainer(setups.spec(setup, recipe), setups.corpus(setup)), setups.named(setup, recipe)
+    made, called = setups.trainer(setup.spec(recipe), setups.corpus(setup)), setup.named(recipe)
     device = made.placement.device
     peak, bus, losses = matrix_peak(made.placement), bandwidth(device), LossBuffer(device)
     spent: dict[str, list[float]] = defaultdict(list)
@@ -285,8 +276,6 @@ def _update(made: Trainer) -> tuple[float, float]:
 
     A parameter, its gradient and its moments are read, and all but the gradient written.
     """
-    from engine.gpt import optimizers
-
     products = traffic = 0.0
     for group in made.optimizer.param_groups:
         for parameter in group["params"]:
@@ -300,14 +289,10 @@ def _update(made: Trainer) -> tuple[float, float]:
 
 
 def _whole(setup: Setup, recipe: str) -> Row:
-    from engine.gpt.train import train
-    from engine.runs.events import Evaluated, Finished, Started
-    from engine.runs.messages import Control, Stop
-
     given = {"steps": 20, "evaluate_every": 10} if setup.quick else {}
     control, begun, lowest, reason, steps = Control(), time.perf_counter(), math.inf, "", 0
     where, after, uniform = 0, 0.0, math.inf
-    for event in train(setups.spec(setup, recipe, **given), control):
+    for event in gpt.train(setup.spec(recipe, **given), control):
         if isinstance(event, Started):
             begun, uniform = time.perf_counter(), event.uniform_entropy
         elif isinstance(event, Evaluated) and event.val_loss < lowest:
@@ -317,7 +302,7 @@ def _whole(setup: Setup, recipe: str) -> Row:
         if time.perf_counter() - begun > LONGEST:
             control.send(Stop(save=False))
     return judged(
-        f"training of {setups.named(setup, recipe)} with evaluations and no checkpoints",
+        f"training of {setup.named(recipe)} with evaluations and no checkpoints",
         where > 0 and lowest < uniform,
         "below the entropy of a uniform distribution",
         "it learned nothing",
@@ -364,8 +349,6 @@ def _after(
 
     Raises :class:`RuntimeError` when its step should be captured and was not.
     """
-    from checkpoints import state
-
     made = setups.trainer(asked, text)
     if before is not None:
         contents = state.capture(before.model, before.optimizer).encode()
@@ -382,8 +365,6 @@ def _after(
 
 def _equal(compared: str, one: Trainer, other: Trainer) -> Row:
     """Weights and optimizer states that must be equal to the bit."""
-    import torch
-
     a, b = _tensors(one), _tensors(other)
     same = sum(torch.equal(a[name], b[name]) for name in a)
     apart = max(float((a[name] - b[name]).abs().max()) for name in a)
@@ -394,7 +375,5 @@ def _equal(compared: str, one: Trainer, other: Trainer) -> Row:
 
 def _tensors(made: Trainer) -> dict[str, Tensor]:
     """Copies of weights and optimizer state."""
-    from checkpoints import state
-
     held = state.capture(made.model, made.optimizer)
     return {**held.model, **{f"optimizer {name}": part for name, part in held.optimizer.items()}}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from data import choices
+from data.choices import Item
 from engine.bench import decoding, setups
-from engine.bench.machine import seconds_of
-from engine.bench.rows import Row, judged, measured, spread
-from engine.bench.setups import Setup
-
-if TYPE_CHECKING:
-    from data.choices import Item
-    from engine.lm.model import LanguageModel
+from engine.bench.machine import of_pairs, timed
+from engine.bench.rows import Row, judged, measured
+from engine.bench.setup import Setup
+from engine.choose.likelihood import Reader
+from engine.choose.zero_shot import Judging
+from engine.hub_data import fetch
+from engine.lm import find
+from engine.lm.model import LanguageModel
+from engine.runs.messages import Control, finish
 
 PAIRS = 5
 FEW, MANY = 24, 192  # items on a CPU, on a GPU
@@ -31,13 +35,6 @@ def zero_shot(setup: Setup) -> Iterator[Row]:
     Ours computes what each choice is worth alone as well, and keeps nothing from one pair to the next; the other
     computes the choices after the question alone. On a GPU also in float32, in which log-probabilities are compared.
     """
-    import torch
-
-    from data import choices
-    from engine.hub_data import fetch
-    from engine.lm import find
-    from engine.runs.messages import finish
-
     placement = setups.place(setup)
     asked = setup.data or choices.BUNDLED
     data = choices.load(asked, fetched=finish(fetch(asked, choices.BUNDLED, lambda: iter(()))))
@@ -60,20 +57,11 @@ def _in_pairs(
 ) -> Iterator[Row]:
     name = f"{setup.model or 'GPT-2'} of {ours.parameters / 1e6:.0f} M parameters"
     compared = f"zero-shot, {asked}, {name} in {ours.precision}, ours and one forward for each choice"
-
-    def timed(score: Callable[[Any, Sequence[Item]], Scores], model: Any) -> tuple[Scores, float, float]:
-        """Scores, seconds, and seconds of processor time."""
-        found: list[Scores] = []
-        before = time.process_time()
-        seconds = seconds_of(ours.device, lambda: found.append(score(model, items)))
-        return found[0], seconds, time.process_time() - before
-
-    def other(model: Any, items: Sequence[Item]) -> Scores:
-        return _one_by_one(ours, model, items)
-
-    for score, model in ((_together, ours), (other, theirs)):
-        score(model, items[: max(1, len(items) // 4)])  # kernels are chosen
-    pairs = [(timed(_together, ours), timed(other, theirs)) for _ in range(setup.of(1, PAIRS))]
+    few = items[: max(1, len(items) // 4)]  # with them kernels are chosen
+    _together(ours, few)
+    _one_by_one(ours, theirs, few)
+    loops = (lambda: _together(ours, items)), (lambda: _one_by_one(ours, theirs, items))
+    pairs = [(timed(ours.device, loops[0]), timed(ours.device, loops[1])) for _ in range(setup.of(1, PAIRS))]
     (found, *_), (wanted, *_) = pairs[-1]
     apart = max(
         abs(one - two)
@@ -90,21 +78,11 @@ def _in_pairs(
         largest_difference=apart,
         same_predictions=f"{same} of {len(items)}",
     )
-    yield measured(
-        compared,
-        **spread("times_as_fast", [two[1] / one[1] for one, two in pairs]),
-        by_processor_time=statistics.median(two[2] / one[2] for one, two in pairs),
-        ours_items_per_s=len(items) / statistics.median(one[1] for one, _ in pairs),
-        other_items_per_s=len(items) / statistics.median(two[1] for _, two in pairs),
-    )
+    yield measured(compared, **of_pairs(pairs, "items", len(items)))
 
 
 def _together(lm: LanguageModel, items: Sequence[Item]) -> Scores:
     """As a comparison does it, with its events."""
-    from engine.choose.likelihood import Reader
-    from engine.choose.zero_shot import Judging
-    from engine.runs.messages import Control
-
     judging = Judging(Reader(lm), items)
     for _ in judging.run(Control()):
         pass
@@ -112,10 +90,6 @@ def _together(lm: LanguageModel, items: Sequence[Item]) -> Scores:
 
 
 def _one_by_one(lm: LanguageModel, model: Any, items: Sequence[Item]) -> Scores:
-    import torch
-
-    from engine.choose.likelihood import Reader
-
     reader, found = Reader(lm), []
     for item in items:
         question, row = reader.question(item), []

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.bench import gpu
 from engine.bench.gpu import Part
 from engine.bench.rows import FAILED, table
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
 from engine.machine import cpu_name
 from tui.output import print_json, print_message, say
 

@@ -25,9 +25,8 @@ from pathlib import Path
 from checkpoints import home
 from checkpoints import run as runs
 from checkpoints.run import Run
-from engine.bench import setups
 from engine.bench.rows import Row, measured, spread
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
 from tui.command import stalls
 from tui.follow import last_values
 
@@ -176,7 +175,7 @@ def ui(setup: Setup) -> Iterator[Row]:
     from engine.runs import owner
     from engine.runs.messages import Stop
 
-    run = trainings.create(setups.spec(setup, "nano", device="auto", steps=1_000_000, patience=0))
+    run = trainings.create(setup.spec("nano", device="auto", steps=1_000_000, patience=0))
     process = owner.spawn(run)
     each = max(4.0, setup.seconds / PAIRS / 2)
     folder = Path(tempfile.mkdtemp(dir=home.home()))

@@ -20,7 +20,7 @@ from checkpoints.lock import Locked
 from checkpoints.store import CheckpointError
 from data.encodings import TextError
 from data.vocabulary import UnknownCharacterError
-from engine.bench.setups import Setup
+from engine.bench.setup import Setup
 from engine.gpt import branch as branches
 from engine.gpt import runs as gpt_runs
 from engine.gpt.spec import PRESETS, TrainSpec, build, read_toml

@@ -14,7 +14,7 @@ from checkpoints.run import Run
 from data import dante
 from engine.bench import gpu, rows
 from engine.bench.rows import Row
-from engine.bench.setups import TINY, Setup
+from engine.bench.setup import TINY, Setup
 
 TRAIN = """
 import json, os, pickle, sys
