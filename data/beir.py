@@ -16,8 +16,8 @@ from typing import Any
 from data import encodings, formats, passages, sources
 from data.collection import LONGEST, SPLITS, BeirError, Collection, Gathering, Qrels
 from data.encodings import TextError
-from data.formats import Reading, Row, TableError, kind_of
-from data.hub import ABOUT, Fetched
+from data.formats import Reading, Row, TableError, kind_of, split_called
+from data.hub import ABOUT, Fetched, possible
 from data.sources import column_called
 
 __all__ = ["BUNDLED", "LONGEST", "SPLITS", "BeirError", "Collection", "Qrels", "load"]
@@ -65,7 +65,7 @@ def load(
             return _hub(name, fetched, text_column, found)
     except (TableError, TextError) as error:
         raise BeirError(str(error)) from None
-    hint = "" if sources.possible(name) else ", and it is not a valid name on the Hub"
+    hint = "" if possible(name) else ", and it is not a valid name on the Hub"
     raise BeirError(f"there is no folder {name[:200]!r}{hint}")
 
 
@@ -82,7 +82,9 @@ def _path(path: Path, source: str, text_column: str, found: Gathering) -> Collec
     if len(tables) == 1:
         if others := [name for name in others if name != tables[0].name]:
             found.checks.append(f"not used: {formats.some(others)}, beside {tables[0].name}")
-        return _documents(tables[0], path.name, source, text_column, found)
+        _take(_records(tables, found), found, text_column=text_column, own=True)
+        found.checks.append("a table of documents; no queries or qrels: search only")
+        return found.build(path.name, source)
     if tables:
         raise BeirError(f"{path} holds {', '.join(file.name for file in tables[:8])}: name the one of the documents")
     raise BeirError(
@@ -106,13 +108,6 @@ def _folder(path: Path, name: str, source: str, text_column: str, found: Gatheri
         found.checks.append("there is no queries.jsonl: search only, no evaluation")
     elif not qrels:
         found.checks.append("there is no qrels/train.tsv, dev.tsv or test.tsv: no evaluation")
-    return found.build(name, source)
-
-
-def _documents(file: Path, name: str, source: str, text_column: str, found: Gathering) -> Collection:
-    """A table of one's own documents."""
-    _take(_records([file], found), found, text_column=text_column, own=True)
-    found.checks.append("a table of documents; no queries or qrels: search only")
     return found.build(name, source)
 
 
@@ -202,7 +197,7 @@ def _qrels(folder: Path) -> list[tuple[Path, str]]:
         for file in files:
             suffix = Path(encodings.uncompressed(file.name)).suffix
             if file.is_file() and (kind_of(file) or suffix in (".txt", ".qrels", ".trec")):
-                split = sources.split_called(file.name) or sources.split_called(file.parent.name) or "test"
+                split = split_called(file.name) or split_called(file.parent.name) or "test"
                 found.append((file, _split(split)))
         if found:
             return found
@@ -266,7 +261,7 @@ def _hub(name: str, fetched: Mapping[str, Fetched], text_column: str, found: Gat
         rows = sources.hub_rows(files, f"{name}:{what}", found.reading)
         _take(rows, found, queries=what == "queries", text_column=text_column if what == "corpus" else "")
     for told, files in fetched["qrels"].splits.items():
-        split = _split(sources.split_called(told) or told)
+        split = _split(split_called(told) or told)
         for file in files if split in SPLITS else ():
             _judge(_judgements(file, f"{told} qrels", found), f"{told} qrels", split, found)
     return found.build(name, f"{fetched['corpus'].source} ({name})")

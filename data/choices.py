@@ -17,8 +17,9 @@ from data import answer_keys, sources
 from data.answer_keys import LETTERS, AnswerKey
 from data.choice_columns import Columns, find, flattened
 from data.choice_schemas import Parts, drawn
+from data.formats import Row, TableError, Tally
 from data.hub import Fetched
-from data.sources import Raw, Row, TableError, Tally
+from data.sources import Raw
 
 __all__ = ["BUNDLED", "LETTERS", "ChoiceData", "Item", "TableError", "examples", "load", "read"]
 
@@ -230,7 +231,7 @@ def _aside(items: Sequence[Item], share: float, seed: str) -> tuple[list[Item], 
     """
     if len(items) < 2:
         return [], list(items)
-    keys: Sequence[Callable[[Item], Any]] = (_question, _whole, id)
+    keys: Sequence[Callable[[Item], Any]] = (lambda item: item.stem.casefold(), _whole, id)
     key = next(key for key in keys if len(set(map(key, items))) > 1)
     groups: dict[Any, list[int]] = {}
     for place, item in enumerate(items):
@@ -246,10 +247,6 @@ def _aside(items: Sequence[Item], share: float, seed: str) -> tuple[list[Item], 
         [item for place, item in enumerate(items) if (place in chosen) == wanted] for wanted in (False, True)
     )
     return kept, aside
-
-
-def _question(item: Item) -> str:
-    return item.stem.casefold()
 
 
 def _whole(item: Item) -> tuple[str, frozenset[str]]:

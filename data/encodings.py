@@ -101,13 +101,9 @@ class Decoded:
     replaced: int = 0
     first: int = 0
 
-    def notices(self, name: str) -> list[str]:
-        """What a user should know about how ``name`` was read; empty for flawless UTF-8."""
-        return notices(name, self.encoding, self.replaced, self.first)
-
 
 def notices(name: str, encoding: str, replaced: int, first: int) -> list[str]:
-    """Sentences about how the file ``name`` was decoded (see :class:`Decoded`)."""
+    """Sentences about how the file ``name`` was decoded (see :class:`Decoded`); none for flawless UTF-8."""
     found = []
     if title(encoding) != "UTF-8":
         found.append(f"{name} is read as {title(encoding)}")
@@ -255,7 +251,7 @@ class TextStream(io.TextIOWrapper):
         super().__init__(io.BufferedReader(_Recoded(open_bytes(path), self.decoder), BLOCK), "utf-8", newline="")
 
     def notices(self, name: str) -> list[str]:
-        """As :meth:`Decoded.notices`, of what was read so far."""
+        """As :func:`notices`, of what was read so far."""
         return notices(name, self.decoder.encoding, self.decoder.replaced, self.decoder.first)
 
 

@@ -19,6 +19,7 @@ MISSING = "without a label left out"
 UNKNOWN = "left out, whose label is none of the known names"
 SEVERAL = "with several labels left out"
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?\s*", re.IGNORECASE | re.ASCII)
+_WHOLE = re.compile(r"-?\d+")
 _NOTHING = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "-infinity", "none", "null", "na", "n/a", "<na>"})
 
 
@@ -63,7 +64,8 @@ def read_labels(column: str, cells: Mapping[Hashable, int], names: Sequence[str]
         raise TableError(
             f"the column {column!r} holds {len(classes):,} classes; at most {MOST_CLASSES:,} are supported"
         )
-    if not (names or given) and len(values) > FEW and _is_no_label(values, rows):
+    fractions = all(map(_NUMBER.fullmatch, values)) and not all(map(_WHOLE.fullmatch, values))
+    if not (names or given) and len(values) > FEW and (fractions or 2 * len(values) > rows):
         raise TableError(
             f"the column {column!r} holds {len(values):,} different values in {rows:,} rows, so it is no label: more "
             f"than {FEW} classes must be no fractions and have two rows or more on average"
@@ -99,7 +101,7 @@ def _number(text: str) -> str:
     """A number as a whole one where it is; whole numbers stay as they are written, such as 007."""
     text = text.strip()
     value = float(text)
-    if re.fullmatch(r"-?\d+", text) or not math.isfinite(value):
+    if _WHOLE.fullmatch(text) or not math.isfinite(value):
         return text
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
@@ -119,7 +121,7 @@ def _named(
     column: str, values: set[str], names: Sequence[str], given: Sequence[str]
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """The classes, and the index in them of each value that has one."""
-    whole = all(re.fullmatch(r"-?\d+", value) for value in values)
+    whole = all(map(_WHOLE.fullmatch, values))
     ordered = sorted(values, key=lambda value: (int(value), value) if whole else (0, value))
     if given:
         if names:
@@ -137,8 +139,3 @@ def _named(
     # Where some value can only be a name, as in a file of names beside one of numbers, so is every other.
     place = {**by_number, **by_name} if (values - by_number.keys()) & by_name.keys() else by_number
     return (tuple(names), place) if values & place.keys() else _named(column, values, (), ())
-
-
-def _is_no_label(values: set[str], rows: int) -> bool:
-    fractions = all(map(_NUMBER.fullmatch, values)) and not all(re.fullmatch(r"-?\d+", value) for value in values)
-    return fractions or 2 * len(values) > rows

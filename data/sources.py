@@ -31,28 +31,6 @@ from data.formats import (
 )
 from data.hub import ABOUT, Fetched, by_split, head_of, label_names, possible
 
-__all__ = [
-    "Preview",
-    "Raw",
-    "Row",
-    "TableError",
-    "Tally",
-    "by_column",
-    "cell",
-    "column_called",
-    "columns_of",
-    "existing",
-    "hub_rows",
-    "limited",
-    "named",
-    "of_hub",
-    "possible",
-    "preview",
-    "read",
-    "split_called",
-    "unused",
-]
-
 _INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # names of columns without one, as pandas writes them
 
 

@@ -9,19 +9,17 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 from data import sources
-from data.formats import some
+from data.formats import Row, TableError, Tally, some
 from data.hub import Fetched
 from data.labels import SEVERAL, Labels, key, read_labels
-from data.sources import Preview, Raw, Row, TableError, Tally, cell, column_called
+from data.sources import Preview, Raw, cell, column_called
 from data.tablechecks import Checks, check, normalized
-
-__all__ = ["Checks", "Preview", "Rows", "TableError", "TextData", "bundled", "load", "preview"]
 
 BUNDLED, FEELINGS = "helpdesk", "feelings"
 """data sets that are bundled; the first is used by default"""
@@ -39,7 +37,7 @@ class Rows:
     texts: tuple[str, ...] = ()
     labels: tuple[int, ...] = ()
     places: tuple[tuple[str, int], ...] = ()
-    """name of the file and number of the row in it, see :class:`data.sources.Row`"""
+    """name of the file and number of the row in it, see :class:`data.formats.Row`"""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -318,20 +316,14 @@ def _sample(rows: Rows, count: int, seed: int) -> Rows:
     rng = random.Random(f"{seed}/limit")
     picked: list[int] = []
     spare: list[int] = []
-    for own in _shuffled_classes(rows, rng):
+    for label in sorted(set(rows.labels)):
+        own = [row for row, mark in enumerate(rows.labels) if mark == label]
+        rng.shuffle(own)
         cut = max(1, int(len(own) * share))
         picked += own[:cut]
         spare += own[cut:]
     rng.shuffle(spare)
     return _take(rows, sorted((picked + spare)[: max(count, len(set(rows.labels)))]))
-
-
-def _shuffled_classes(rows: Rows, rng: random.Random) -> Iterator[list[int]]:
-    """Places of each class's rows, in an order that ``rng`` draws."""
-    for label in sorted(set(rows.labels)):
-        own = [row for row, mark in enumerate(rows.labels) if mark == label]
-        rng.shuffle(own)
-        yield own
 
 
 def _take(rows: Rows, which: Sequence[int]) -> Rows:

@@ -56,12 +56,6 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.characters)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.characters == other.characters
-
-    def __hash__(self) -> int:
-        return hash(self.characters)
-
     def decode(self, ids: Sequence[int]) -> str:
         """Characters of ``ids``, joined."""
         return "".join(self.characters[index] for index in ids)

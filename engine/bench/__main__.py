@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.bench import gpu, output
+from engine.bench import gpu
+from engine.bench.rows import printable
 from engine.bench.setup import Setup
 
 
@@ -35,13 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             only=given.only,
             seconds=given.seconds,
             out=given.out,
-            say=output.say,
-            tell=output.print_message,
+            say=_say,
+            tell=_tell,
         )
     except OSError as error:
         parser.error(f"{given.out}: {error.strerror or error}")
-    output.print_json(record)
+    _say(json.dumps(record))
     return 1 if record["failed"] else 0
+
+
+def _say(line: str) -> None:
+    """Print one line of data."""
+    sys.stdout.write(printable(line) + "\n")
+    sys.stdout.flush()
+
+
+def _tell(line: str) -> None:
+    """Print one line for people."""
+    sys.stderr.write(printable(line) + "\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

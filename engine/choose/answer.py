@@ -10,6 +10,7 @@ from checkpoints.run import Run
 from checkpoints.store import CheckpointError
 from data import choices, sources
 from data.choices import Item
+from data.formats import TableError
 from engine.choose import fine_tune
 from engine.choose.likelihood import LEADING, ways
 from engine.choose.results import read, read_ranker
@@ -32,10 +33,10 @@ def questions_in(file: Path, run: Run) -> tuple[dict[int, Item], list[str]]:
     """The questions of a file by row, counted from 1, and what is wrong with the rows that hold none.
 
     A folder's splits follow one another. The context is in the column that the spec of ``run`` names, if it does.
-    Raises :class:`data.sources.TableError`.
+    Raises :class:`data.formats.TableError`.
     """
     if (path := sources.existing(str(file))) is None:
-        raise sources.TableError(f"there is no file {file}")
+        raise TableError(f"there is no file {file}")
     raw = sources.read(path)
     found = choices.read(raw, context_column=spec_of(run).context_column)
     items, problems = {}, [*raw.repairs, *found.told, *found.repairs]

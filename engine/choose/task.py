@@ -52,7 +52,7 @@ def choose(spec: ChooseSpec, control: Control, run: Run | None = None) -> Iterat
     """Rank the judged questions by every method that ``spec`` names, beside the controls.
 
     A new start goes on after the last item that zero-shot has judged, and finds features, a fine-tuned encoder and
-    epochs that were finished. Raises :class:`data.choices.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    epochs that were finished. Raises :class:`data.formats.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.lm.find.NoModel`, :class:`engine.encoders.encode.EncodeFailed`, and what
     :func:`engine.comparison.comparison.compare` raises. ``auto`` as the model is chosen at the first start.
     """

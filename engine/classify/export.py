@@ -123,7 +123,7 @@ def export(run: Run, folder: Path, *, method: str = "", force: bool = False) -> 
 def suspects_csv(run: Run) -> str:
     """Training rows whose label is probably wrong, the most probable first, as CSV with a header.
 
-    ``row`` counts the rows of ``file`` from 1, see :class:`data.sources.Row`. Raises
+    ``row`` counts the rows of ``file`` from 1, see :class:`data.formats.Row`. Raises
     :class:`checkpoints.store.CheckpointError`, also when the run did not look for them.
     """
     if another := owner.another_task(run, ClassifySpec.task, "suspicious labels"):

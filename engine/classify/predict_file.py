@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from data.sources import Row, TableError
+from data.formats import Row, TableError
 from engine.classify.predict import Classifier
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -17,7 +17,7 @@ CHUNK = 512  # rows that are classified together
 
 
 def check_output(output: Path, source: Path) -> None:
-    """Raises :class:`data.sources.TableError` where predictions of ``source`` cannot be written to ``output``."""
+    """Raises :class:`data.formats.TableError` where predictions of ``source`` cannot be written to ``output``."""
     if output.suffix.lower() not in SUFFIXES:
         raise TableError(f"{output.name}: predictions are written as {', '.join(SUFFIXES)}")
     if output.exists() and output.samefile(source):

@@ -57,7 +57,7 @@ def classify(spec: ClassifySpec, control: Control, run: Run | None = None) -> It
     """Train every method that ``spec`` names, baselines first, and judge each on the test split.
 
     Shards of features, methods and epochs of fine-tuning that were finished are found again by a new start. Raises
-    :class:`data.tables.TableError`, :class:`engine.encoders.find.NoEncoder`,
+    :class:`data.formats.TableError`, :class:`engine.encoders.find.NoEncoder`,
     :class:`engine.encoders.encode.EncodeFailed`, and what :func:`engine.comparison.comparison.compare` raises.
     """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -52,8 +51,6 @@ FULL = 4
 
 _LOWERED: dict[tuple[tuple[Path, ...], str, str], int] = {}
 """tokens in a batch that an encoder's memory took, by weights, device and precision, until this process ends"""
-_FULL = re.compile("out of memory|(not enough|can't allocate) memory", re.IGNORECASE)
-"""in the errors of allocators that raise nothing of their own"""
 WORKERS = 8
 """batches that a CPU computes side by side at most; beyond that, Python's lock would hold them up"""
 
@@ -406,14 +403,13 @@ class _Machine:
 
     def _halve(self, error: BaseException, batch: Sequence[Sequence[int]]) -> Notice:
         """Allow half of the tokens of a batch that did not fit, here and in every later encoding with this encoder."""
-        import torch
+        from engine.device import out_of_memory, release
 
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not _FULL.search(str(error)):
+        if not out_of_memory(error):
             raise EncodeFailed(f"{self.encoder.name} failed ({str(error).splitlines()[0]})") from error
         if len(batch) == 1:
             raise EncodeFailed("there is not enough memory for a single text: cut the texts shorter") from None
         error.__traceback__ = None  # its frames hold what was computed
-        if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        release(self.device)
         self.budget = _LOWERED[self._key] = max(1, len(batch) * len(batch[0]) // 2)
         return Notice(f"out of memory: going on with {self.budget:,} tokens in a batch", "warning", "memory")

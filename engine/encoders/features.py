@@ -248,16 +248,15 @@ def shelf(identity: str, texts: Sequence[str], length: int, dtype: str, group: G
     digest = hashlib.sha256()
     for text in texts:
         content = text.encode("utf-8", "replace")
-        digest.update(len(content).to_bytes(8, "little"))
-        digest.update(content)
-    folder = home.cache() / "features"
-    either: tuple[Group, Group] = ("every", group)
-    for wanted in either:
+        digest.update(len(content).to_bytes(8, "little") + content)
+
+    def path(wanted: Group) -> Path:
         made = json.dumps([CODE, ROWS, identity, length, dtype, wanted, digest.hexdigest()])
-        path = folder / hashlib.sha256(made.encode()).hexdigest()[:32]
-        if wanted == group or _whole(path, len(texts)):
-            return Shelf(cache.use(path), wanted)
-    raise AssertionError
+        return home.cache() / "features" / hashlib.sha256(made.encode()).hexdigest()[:32]
+
+    whole = len(list(path("every").glob("shard-*.safetensors"))) == -(-len(texts) // ROWS) > 0
+    used: Group = "every" if whole else group
+    return Shelf(cache.use(path(used)), used)
 
 
 def not_finite(pieces: Mapping[str, Matrix]) -> NDArray[np.bool_]:
@@ -266,10 +265,6 @@ def not_finite(pieces: Mapping[str, Matrix]) -> NDArray[np.bool_]:
 
     found: NDArray[np.bool_] = np.logical_or.reduce([~np.isfinite(part).all(1) for part in pieces.values()])
     return found
-
-
-def _whole(path: Path, count: int) -> bool:
-    return count > 0 and len(list(path.glob("shard-*.safetensors"))) == -(-count // ROWS)
 
 
 def _read(shard: Shard, names: Sequence[str]) -> dict[str, Matrix]:

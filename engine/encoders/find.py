@@ -96,7 +96,9 @@ class Encoder:
     @cached_property
     def identity(self) -> str:
         """SHA-256 over weights, shape and tokenizer: the same encoder has the same, wherever it lies."""
-        digest = hashlib.sha256(json.dumps(_shape(self.config), sort_keys=True).encode())
+        told = {"_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype", "use_cache"}
+        shape = {key: value for key, value in self.config.items() if key not in told}
+        digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
         for file in self.weights:
             digest.update(content_hash(file).encode())
         digest.update(_tokenizer_hash(self.tokenizer).encode())
@@ -392,12 +394,6 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _shape(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a config that decides what is computed."""
-    told = {"_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype", "use_cache"}
-    return {key: value for key, value in config.items() if key not in told}
 
 
 def _tokenizer_hash(words: Tokenizer) -> str:

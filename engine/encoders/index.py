@@ -11,6 +11,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from checkpoints import home, store
 from engine.encoders import cache
 from engine.encoders.features import Cost
@@ -18,13 +21,10 @@ from engine.model_folder import present, replaced
 from engine.runs import codec
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    Matrix: TypeAlias = NDArray[np.float32]
-    Rows: TypeAlias = NDArray[np.int64]
-
+Matrix: TypeAlias = NDArray[np.float32]
+Rows: TypeAlias = NDArray[np.int64]
 FORMAT = 2
 BLOCK = 1 << 17  # vectors that are multiplied at once
 TOGETHER = 256  # queries at once
@@ -45,7 +45,6 @@ class Exact:
 
     def search(self, queries: Matrix, k: int) -> tuple[Rows, Matrix]:
         """Rows and inner products ``(queries, min(k, count))``, best first."""
-        import numpy as np
         import torch
 
         from engine.device import exact_products
@@ -80,8 +79,6 @@ class Exact:
 
 def unit(vectors: Matrix) -> Matrix:
     """Every row divided by its length; rows of zeros stay."""
-    import numpy as np
-
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
@@ -96,8 +93,6 @@ def write(folder: Path, content: str, vectors: Matrix, cost: Cost | None = None)
 
     ``content`` is the hash of everything that decides the vectors, ``cost`` what encoding them took.
     """
-    import numpy as np
-
     with replaced(folder) as temporary:
         digest = hashlib.sha256()
         with (temporary / _VECTORS).open("wb") as file:
@@ -114,8 +109,6 @@ def write(folder: Path, content: str, vectors: Matrix, cost: Cost | None = None)
 
 def read(folder: Path, content: str = "") -> Matrix | None:
     """The vectors of an index, mapped; None when there is none, it is damaged, or it was made of another content."""
-    import numpy as np
-
     folder = present(folder)
     try:
         about = store.read_object(folder / _ABOUT)
@@ -167,7 +160,6 @@ def _tensor(vectors: Matrix) -> Tensor:
     """A tensor over the same memory; a read-only map is never written to."""
     import warnings
 
-    import numpy as np
     import torch
 
     with warnings.catch_warnings():

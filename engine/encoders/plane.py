@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from engine.encoders.features import Matrix
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -23,16 +19,14 @@ class Plane:
     share: float
     """of the variance that the two axes hold, 0 to 1"""
 
-    def points(self, vectors: Matrix) -> NDArray[np.float64]:
+    def points(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Where vectors ``(rows, width)`` lie on it ``(rows, 2)``."""
         found: NDArray[np.float64] = (vectors - self.mean) @ self.axes.T
         return found
 
 
-def plane(vectors: Matrix) -> Plane:
+def plane(vectors: NDArray[np.float32]) -> Plane:
     """The first two principal components of vectors ``(rows, width)``, by the SVD of their covariance."""
-    import numpy as np
-
     mean = vectors.mean(0, dtype=np.float64)
     centred = vectors - mean
     _, variances, axes = np.linalg.svd(centred.T @ centred)

@@ -19,11 +19,6 @@ ABOUT: Mapping[str, str] = {
 _WORD_HEADS = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel")
 
 
-def about(kind: str, *, trained: bool = True) -> str:
-    """What a kind of training means for an encoder, and for its further training; empty where it is not known."""
-    return "".join(ABOUT.get(kind, ())[: 1 + trained])
-
-
 def pretraining(encoder: Encoder) -> str:
     """``similarity`` of sentences, ``words``, or empty where the files do not tell.
 

@@ -231,12 +231,8 @@ def _step(get: Callable[[str], Path | None], kind: str, path: str) -> list[Step]
         raise UnknownLayout(
             f"{path} holds no model.safetensors. Only safetensors are loaded, since pickles can run code"
         )
-    found = arrays.read(weights)
-    return [Step(found["linear.weight"].astype("float32"), _float(found.get("linear.bias")), activation)]
-
-
-def _float(part: Any) -> Any:
-    return None if part is None else part.astype("float32")
+    parts = {name: part.astype("float32") for name, part in arrays.read(weights).items()}
+    return [Step(parts["linear.weight"], parts.get("linear.bias"), activation)]
 
 
 def _object(get: Callable[[str], Path | None], name: str, *, missing: bool = False) -> dict[str, Any]:

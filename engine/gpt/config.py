@@ -79,7 +79,7 @@ class GPTConfig:
         """Bytes of the keys and values of a whole context, of numbers of ``each`` bytes."""
         return 2 * self.layers * self.context * self.width * each
 
-    def training_memory(self, batch: int, bytes_per_activation: int = 4) -> int:
+    def training_memory(self, batch: int) -> int:
         """Bytes that training needs, estimated: what is certain plus what a block keeps for the backward pass.
 
         Certain: float32 weights, gradients, two AdamW moments and the copy that samples are taken from (20 bytes a
@@ -89,7 +89,7 @@ class GPTConfig:
         c = self.width
         attention = 0 if self.dropout == 0 else 3 * self.heads * self.context
         per_token = self.layers * (18 * c + attention) + 3 * self.vocabulary
-        return 20 * self.parameters() + batch * self.context * per_token * bytes_per_activation
+        return 20 * self.parameters() + batch * self.context * per_token * 4
 
 
 def to_transformers(shape: GPTConfig) -> dict[str, Any] | None:

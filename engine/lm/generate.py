@@ -61,23 +61,6 @@ def generate_together(
             return
 
 
-def score(lm: LanguageModel, ids: Sequence[int], control: Control, *, candidates: int = 10) -> Iterator[Token | Notice]:
-    """A ``Token`` for each of ``ids``: its log-probability, rank, entropy and alternatives.
-
-    The first has none of these, since nothing predicts it. The logits of ``SCORED`` places are held at once. A
-    ``Stop`` ends it early, and so do logits that are no numbers and memory that runs out. Raises :class:`BadSpec` for
-    ids that the model does not have or has no room for.
-    """
-    ids = list(ids)
-    _check_ids(lm, ids)
-    if len(ids) > lm.context:
-        raise BadSpec([Problem("prompt", f"has {len(ids):,} tokens, and the model's context is {lm.context:,}")])
-    try:
-        yield from _scored(lm, ids, control, candidates)
-    except MemoryRanOut as error:
-        yield Notice(str(error), "error", "memory")
-
-
 def encoded(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int, list[Notice]]:
     """The ids of a prompt, how many of them at its beginning stand for no text of it, and what to say about it.
 
@@ -102,7 +85,10 @@ def encoded(lm: LanguageModel, spec: GenerateSpec) -> tuple[list[int], int, list
         if lm.start is None:
             raise BadSpec([Problem("prompt", f"is empty, and {lm.name} has no token to begin a text with: give text")])
         ids, added = [lm.start], 1
-    _check_ids(lm, ids)
+    try:
+        lm.check(ids)
+    except ValueError as error:
+        raise BadSpec([Problem("prompt", str(error))]) from None
     return ids, added, notices
 
 
@@ -397,7 +383,7 @@ class _Completions:
 
 
 def _scored(
-    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int = 0, silent: int = 0
+    lm: LanguageModel, ids: list[int], control: Control, candidates: int, stream: int, silent: int
 ) -> Generator[Token | Notice, None, Tensor | None]:
     """Score ``ids`` from the first, of which ``silent`` stand for no text; return the logits that follow them.
 
@@ -461,10 +447,3 @@ def _not_numbers(index: int) -> Notice:
         "error",
         "nonfinite",
     )
-
-
-def _check_ids(lm: LanguageModel, ids: list[int]) -> None:
-    try:
-        lm.check(ids)
-    except ValueError as error:
-        raise BadSpec([Problem("prompt", str(error))]) from None

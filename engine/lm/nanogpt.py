@@ -7,30 +7,26 @@ read.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from checkpoints import export
+from data.vocabulary import Vocabulary
 from engine import hub
 from engine.gpt.config import GPTConfig
+from engine.gpt.model import GPT
+from engine.lm.model import Facts
 from engine.lm.pretrained import NoModel
 from engine.tokenization import find as tokenizers
 from engine.tokenization.encoding import CharacterTokenizer, NoTokenizer, Tokenizer
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from engine.gpt.model import GPT
-    from engine.lm.model import Facts
 
 GPT2_SIZE = 50257  # tokens of GPT-2's vocabulary, which nanoGPT fills up to 50,304
 
 
 def read(path: Path, name: str) -> tuple[Facts, GPT]:
     """The model in a checkpoint of nanoGPT. Raises :class:`engine.lm.pretrained.NoModel`."""
-    import torch
-
-    from engine.gpt.model import GPT
-    from engine.lm.model import Facts
-
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or malicious file makes it raise
@@ -80,10 +76,6 @@ def _named(tensors: dict[str, Any], shape: GPTConfig) -> dict[str, Tensor]:
 
     Raises :class:`KeyError` for one that nanoGPT does not have.
     """
-    import torch
-
-    from checkpoints import export
-
     ours = {f"transformer.{their}": our for our, their in export.gpt2_names(shape.layers).items()}
     ours["lm_head.weight"] = "head.weight"
     named: dict[str, Tensor] = {}
@@ -104,7 +96,6 @@ def _tokenizer(path: Path, name: str, dataset: str, vocabulary: int) -> Tokenize
             return tokenizers.bundled("gpt2")
         except NoTokenizer as error:
             raise NoModel(str(error)) from None
-    from data.vocabulary import Vocabulary
 
     places = [path.parent / "input.txt"]
     if dataset and Path(dataset).name == dataset:

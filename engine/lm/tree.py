@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 
 class TokenTree:
@@ -39,8 +37,6 @@ class TokenTree:
 
     def seen(self) -> NDArray[np.bool_]:
         """What each node attends to, itself and its ancestors: ``(nodes, nodes)``."""
-        import numpy as np
-
         seen = np.eye(len(self), dtype=np.bool_)
         for node, parent in enumerate(self.parents):
             if parent >= 0:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from data.choices import Item, TableError, load, read
-from data.sources import Raw, Row
+from data.formats import Row
+from data.sources import Raw
 
 Cells = dict[str, Any]
 

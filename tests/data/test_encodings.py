@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 
 from data import encodings
-from data.encodings import TextError, decode, detect, open_text
+from data.encodings import Decoded, TextError, decode, detect, open_text
 
 ITALIAN = (
     "Nel mezzo del cammin di nostra vita\nmi ritrovai per una selva oscura,\nché la diritta via era smarrita.\n" * 4
@@ -51,12 +51,16 @@ TEXTS = [
 ]
 
 
+def notices(name: str, found: Decoded) -> list[str]:
+    return encodings.notices(name, found.encoding, found.replaced, found.first)
+
+
 @pytest.mark.parametrize(("text", "encoding"), [*TEXTS, (JAPANESE, "iso2022_jp")])
 def test_an_encoding_is_found_and_told(text: str, encoding: str) -> None:
     found = decode(text.encode(encoding))
     assert found.text == text
     assert (found.replaced, found.first) == (0, 0)
-    assert found.notices("a.txt") == [f"a.txt is read as {encodings.title(found.encoding)}"]
+    assert notices("a.txt", found) == [f"a.txt is read as {encodings.title(found.encoding)}"]
 
 
 @pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32"])
@@ -76,7 +80,7 @@ def test_a_bad_byte_and_a_cut_cost_what_python_replaces(text: str) -> None:
         assert (found.encoding, found.text, found.replaced) == ("utf-8", expected, expected.count("\ufffd"))
         if found.replaced:
             assert found.first == expected[: expected.index("\ufffd")].count("\n") + 1
-            assert f"the first in line {found.first}" in found.notices("x")[0]
+            assert f"the first in line {found.first}" in notices("x", found)[0]
 
 
 def test_an_encoding_that_is_given_is_used_and_a_wrong_name_is_refused() -> None:
@@ -115,7 +119,7 @@ def test_a_stream_gives_the_lines_of_the_whole(
     assert detect(path).removesuffix("-sig") == decode(raw).encoding.removesuffix("-sig")
     with open_text(path) as stream:
         assert list(stream) == list(io.StringIO(decode(raw).text, newline=""))
-    assert stream.notices("a") == decode(raw).notices("a")
+    assert stream.notices("a") == notices("a", decode(raw))
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 8, 100])

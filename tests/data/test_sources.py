@@ -18,7 +18,7 @@ import pyarrow.parquet
 import pytest
 
 from data import encodings, formats, sources, tables
-from data.sources import TableError
+from data.formats import TableError
 
 ROWS = [{"text": f'number {n}, "quoted"; and\tmore | {"è" * (n % 3)}', "label": f"c{n % 4}"} for n in range(40)]
 

@@ -13,8 +13,9 @@ import pyarrow.parquet
 import pytest
 
 from data import tables
+from data.formats import TableError
 from data.labels import read_labels
-from data.tables import TableError, TextData
+from data.tables import TextData
 
 NAN, INF = math.nan, math.inf
 

@@ -15,8 +15,8 @@ import pytest
 from tiny import texts, write_csv
 
 from data import choices, tables
+from data.formats import TableError
 from data.hub import Fetched
-from data.tables import TableError
 
 
 def write(path: Path, content: str | bytes) -> Path:

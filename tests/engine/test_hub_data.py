@@ -19,8 +19,8 @@ from hub_server import StandIn, dropping, point_at
 
 from checkpoints import home
 from data import beir, choices, sources, tables
+from data.formats import TableError
 from data.hub import Fetched, configurations
-from data.sources import TableError
 from engine import hub_data
 from engine.retrieve.spec import RetrieveSpec
 from engine.retrieve.task import retrieve

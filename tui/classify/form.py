@@ -53,7 +53,8 @@ class SeenTable(Seen):
 
 def _seen(values: Mapping[str, str], fetched: Fetched | None) -> SeenTable:
     """What the data set of these values holds; of the Hub's if its files are given."""
-    from data.tables import TableError, load, preview
+    from data.formats import TableError
+    from data.tables import load, preview
 
     given = typed(ClassifySpec, values)
     name, (text, label, encoding) = given["data"], (given[field] for field in (*COLUMNS, "encoding"))

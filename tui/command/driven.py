@@ -105,7 +105,7 @@ def code_of(error: Exception) -> int | None:
     """The exit code for input that cannot be used and for work that cannot go on; None for any other error."""
     from data.beir import BeirError
     from data.corpus import CorpusError
-    from data.sources import TableError
+    from data.formats import TableError
     from engine.encoders.encode import EncodeFailed
     from engine.encoders.find import NoEncoder
     from engine.gpt.train import TrainingFailed

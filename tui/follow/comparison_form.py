@@ -16,6 +16,7 @@ from textual.widgets import Static
 from textual.worker import NoActiveWorker, get_current_worker
 
 from data import sources
+from data.hub import possible
 from engine.runs.events import Event
 from engine.runs.messages import Stopped
 from engine.runs.spec import Problem
@@ -71,7 +72,7 @@ def kind_of(name: str, *, folder: bool = False) -> str:
         return "bundled"
     if sources.existing(name) is not None:
         return "path"
-    return "hub" if sources.possible(name) and ("/" in name or not folder) else "nothing"
+    return "hub" if possible(name) and ("/" in name or not folder) else "nothing"
 
 
 def size(name: str) -> int:

@@ -623,7 +623,7 @@ def test_names_of_labels_and_the_encoding_reach_the_data(spec: ClassifySpec, tmp
 
 
 def test_a_failure_is_recorded_and_told(tmp_path: Path) -> None:
-    from data.tables import TableError
+    from data.formats import TableError
 
     run = classify_runs.create(ClassifySpec(data=str(tmp_path / "gone.csv")))
     with pytest.raises(TableError):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from workbench import notices, only
 
 from engine.lm import generate as module
-from engine.lm.generate import generate, score
+from engine.lm.generate import generate
 from engine.lm.model import Facts, LanguageModel, OwnModel
 from engine.lm.sampling import GenerateSpec, Sampling, SetSampling
 from engine.runs.events import Completed, Continued, Event, Paused, Token
@@ -354,11 +354,9 @@ def test_a_prompt_that_cannot_be(lm: LanguageModel) -> None:
     with pytest.raises(BadSpec, match="the token 300 has no embedding in"):
         tinylm.complete(lm, [1, 300])
     with pytest.raises(BadSpec, match="the token -1 has no embedding in"):
-        list(score(lm, [-1], Control()))
+        tinylm.complete(lm, [-1])
     with pytest.raises(BadSpec, match="temperature"):
         tinylm.complete(lm, [1], temperature=-1.0)
-    with pytest.raises(BadSpec, match="context is 64"):
-        list(score(lm, [1] * 65, Control()))
     start, lm.start = lm.start, None
     try:
         with pytest.raises(BadSpec, match="is empty"):
@@ -429,6 +427,12 @@ def test_logits_that_are_no_numbers_end_it_with_a_word(value: float) -> None:
 # -- the prompt's own tokens -----------------------------------------------------------------------------------------
 
 
+def score(lm: LanguageModel, ids: list[int], candidates: int = 10) -> list[Token]:
+    """The tokens of a prompt, before the first that follows it."""
+    events = tinylm.complete(lm, ids, score_prompt=True, candidates=candidates, max_new_tokens=1)
+    return tinylm.tokens(events, prompt=True)
+
+
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
 def test_scores_of_a_prompt_are_those_of_one_forward_pass(model: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(model)
@@ -436,9 +440,8 @@ def test_scores_of_a_prompt_are_those_of_one_forward_pass(model: str, request: p
     text = [(7 * index) % 250 for index in range(50)]
     with torch.inference_mode():
         own = theirs(folder)(torch.tensor([text])).logits[0].double().log_softmax(-1)
-    found = list(score(loaded, text, Control(), candidates=4))
-    assert [token.id for token in found if isinstance(token, Token)] == text
-    first, *rest = (token for token in found if isinstance(token, Token))
+    first, *rest = score(loaded, text, candidates=4)
+    assert [first.id, *(token.id for token in rest)] == text
     assert (first.logprob, first.rank, first.entropy, first.candidates) == (None, None, None, ())
     for index, token in enumerate(rest):
         logprobs = own[index]
@@ -460,23 +463,21 @@ def test_an_edited_prompt_is_scored_from_where_it_changed(
     fed: list[int] = []
     feed = loaded.feed
     monkeypatch.setattr(loaded, "feed", lambda ids, **options: fed.append(len(ids)) or feed(ids, **options))
-    list(score(loaded, text, Control()))
+    score(loaded, text)
     for edited, cost in (
-        (text, 1),
+        (text, 2),
         ([*text[:30], 1, 2, 3], 4),
-        (text[:20], 1),
+        (text[:20], 2),
         ([*text[:20], 5], 2),
         ([0, *text], 41),
     ):
         fed.clear()
-        again = list(score(loaded, edited, Control()))
+        again = score(loaded, edited)
         assert sum(fed) == cost
         fresh = tinylm.load(request.getfixturevalue(model))
-        wanted = list(score(fresh, edited, Control()))
+        wanted = score(fresh, edited)
         assert len(again) == len(wanted) == len(edited)
         for one, other in zip(again[1:], wanted[1:], strict=True):
-            assert isinstance(one, Token)
-            assert isinstance(other, Token)
             assert (one.index, one.id, one.text, one.rank) == (other.index, other.id, other.text, other.rank)
             assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
 
@@ -500,10 +501,8 @@ def test_candidates_are_as_many_as_asked_for(lm: LanguageModel) -> None:
             )
             assert len(shown) in ((0,) if count == 0 else (count, count + 1))
             assert count == 0 or token.id in shown
-    found = list(score(lm, PROMPT, Control(), candidates=0))
-    assert all(isinstance(token, Token) and token.candidates == () for token in found)
-    richer = list(score(lm, PROMPT, Control(), candidates=9))
-    assert all(isinstance(token, Token) and len(token.candidates) >= 9 for token in richer[1:])
+    assert all(token.candidates == () for token in score(lm, PROMPT, candidates=0))
+    assert all(len(token.candidates) >= 9 for token in score(lm, PROMPT, candidates=9)[1:])
 
 
 def test_several_streams_carry_their_number(lm: LanguageModel) -> None:

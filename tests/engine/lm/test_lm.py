@@ -20,7 +20,7 @@ from engine.choose.likelihood import Reader
 from engine.gpt.model import GPT
 from engine.lm import find as lm
 from engine.lm import model as models
-from engine.lm.generate import generate, score
+from engine.lm.generate import generate
 from engine.lm.model import ForeignModel, LanguageModel, OwnModel
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.runs.events import Notice, Progress, Token
@@ -440,7 +440,7 @@ def test_memory_that_runs_out_ends_a_scoring_with_a_notice(gpt2: Path, monkeypat
         raise RuntimeError("MPS backend out of memory")
 
     monkeypatch.setattr(model, "_logits", full)
-    events = list(score(model, [1, 2, 3], Control()))
+    events = tinylm.complete(model, [1, 2, 3], score_prompt=True, max_new_tokens=1)
     assert [one.kind for one in events if isinstance(one, Notice)] == ["memory"]
     monkeypatch.setattr(model, "_tree_logits", full)
     with pytest.raises(lm.NoModel, match="ran out of memory"):
