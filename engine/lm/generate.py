@@ -6,20 +6,20 @@ import itertools
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from engine.device import release, threads
+from engine.lm import processors
+from engine.lm.batch import Batch
+from engine.lm.model import LanguageModel
 from engine.lm.sampling import GenerateSpec, SetSampling
 from engine.machine import MemoryRanOut
 from engine.runs.events import Completed, Event, Notice, Token
 from engine.runs.messages import Control, Message, Stop, Stopped, handle_messages
 from engine.runs.spec import BadSpec, Problem
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from engine.lm.batch import Batch
-    from engine.lm.model import LanguageModel
-    from engine.tokenization.encoding import Tokenizer
+from engine.tokenization.encoding import Tokenizer
 
 TOGETHER = 32  # completions computed at once: a stop waits for one step of them
 PIECE = 128  # tokens of a prompt fed at once: a stop waits for no more than this
@@ -185,8 +185,6 @@ class _Completions:
 
     def run(self) -> Generator[Event, None, bool]:
         """Every event of it. Returns whether none was stopped or failed."""
-        from engine.device import release
-
         yield from dict.fromkeys(self._notices)
         together = TOGETHER if self._lm.branches else 1
         waiting = [self._rows[start : start + together] for start in range(0, len(self._rows), together)]
@@ -216,8 +214,6 @@ class _Completions:
 
     def _decode(self, rows: list[_Row]) -> Iterator[Event]:
         """Bring rows of one length to their end. Raises :class:`Stopped` and :class:`MemoryRanOut`."""
-        import torch
-
         lm = self._lm
         batch, logits = yield from self._start(rows)
         seen, begin = self._seen(rows), self._begin(rows)
@@ -253,8 +249,6 @@ class _Completions:
 
         Once where the rows are the same; in a batch, a new one unless there is one, what each drew by itself.
         """
-        import torch
-
         lm, begin = self._lm, self._begin(rows)
         ids = rows[0].ids[begin:]
         if batch is None:
@@ -272,8 +266,6 @@ class _Completions:
 
     def _prefill(self, rows: list[_Row], ids: list[int]) -> Generator[Event, None, Tensor]:
         """Feed ``ids`` as far as they are not held, and return the last logits."""
-        import torch
-
         lm, first, logits = self._lm, self._reused is None, torch.empty(0)
         reused = lm.reuse(ids) if ids else lm.keep(0)
         self._reused = reused if first else self._reused
@@ -292,11 +284,6 @@ class _Completions:
 
     def _draw(self, rows: list[_Row], logits: Tensor, seen: Tensor) -> Generator[Event, None, Tensor]:
         """Choose the next token of each row ``(rows, 1)`` and tell it; says of those that end why."""
-        import torch
-
-        from engine.device import threads
-        from engine.lm import processors
-
         lm, index = self._lm, len(rows[0].ids)
         with torch.inference_mode(), threads(1):
             drawn = []
@@ -339,8 +326,6 @@ class _Completions:
 
     def _seen(self, rows: list[_Row]) -> Tensor:
         """What the model sees of each, where it computes, with space for what it will ``(rows, context)``."""
-        import torch
-
         lm, begin = self._lm, self._begin(rows)
         ids = torch.tensor([row.ids[begin:] for row in rows], device=lm.device)
         return torch.nn.functional.pad(ids, (0, lm.context - ids.shape[1]))
@@ -389,10 +374,6 @@ def _scored(
 
     None when it was stopped, or the logits are no numbers.
     """
-    import torch
-
-    from engine.lm import processors
-
     lm.reuse(ids)
     if lm.scored and len(lm.scored[0].candidates) < min(candidates, lm.vocabulary):
         lm.scored.clear()

@@ -16,7 +16,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from engine.lm.generate import generate_together
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.runs.events import Compared, Completed, Event, Token
 from engine.runs.messages import Control
@@ -99,6 +98,8 @@ def compare(
     comparison is of what was asked for. Returns what ``Compared`` said of each, in the order of the settings. Raises
     :class:`engine.runs.spec.BadSpec` before anything is computed.
     """
+    from engine.lm.generate import generate_together  # it loads torch
+
     comparison.check()
     specs = [
         GenerateSpec(comparison.prompt, comparison.ids, setting.sampling, candidates, stream=stream)

@@ -371,7 +371,7 @@ def test_a_model_in_the_cache_of_hugging_face(gpt2: Path, tmp_path: Path) -> Non
 
 
 def test_the_screen_can_import_it_without_torch() -> None:
-    imports = "engine.lm.find, engine.lm.generate, engine.lm.sweep, tui.command.generate"
+    imports = "engine.lm.find, engine.lm.sweep, tui.command.generate, tui.generate.pane"
     code = f"import sys, {imports}; print('torch' in sys.modules)"
     assert python(code).stdout == "False\n"
 
