@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data.choices import Item
 from engine.choose.judged_items import ChoiceScore
-from engine.lm.pretrained import NoModel
+from engine.lm.model_files import NoModel
 from engine.machine import MemoryRanOut
 from engine.tokenization.encoding import UNKNOWN
 
@@ -93,7 +93,7 @@ class Reader:
     def scores(self, questions: Sequence[Question]) -> list[tuple[ChoiceScore, ...]]:
         """Every choice of every item, computed together: what texts begin with, each question above all, once.
 
-        Raises :class:`engine.lm.pretrained.NoModel` where the model's logits are NaN or memory runs out.
+        Raises :class:`engine.lm.model_files.NoModel` where the model's logits are NaN or memory runs out.
         """
         asked = [one for each in questions for one in _asked(each.context, each.choices)]
         alone = [one for each in questions for one in _asked(each.bare, each.alone)]
@@ -188,7 +188,7 @@ def logprobs(lm: LanguageModel, asked: Sequence[Asked]) -> list[list[float]]:
     """The log-probability of each token of what follows each context; every beginning they share is fed once.
 
     Raises :class:`ValueError` and :class:`engine.machine.MemoryRanOut` as :meth:`LanguageModel.feed`, and
-    :class:`engine.lm.pretrained.NoModel` for logits that are not finite.
+    :class:`engine.lm.model_files.NoModel` for logits that are not finite.
     """
     import torch
 

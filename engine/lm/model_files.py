@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints import store
 from engine.hub import WEIGHTS
+from engine.runs.events import Event
+from engine.runs.messages import Control, Stop
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 """the folders that the Trainer of ``transformers`` writes while it trains"""
@@ -15,6 +19,25 @@ _SAFE = (
     "Only safetensors are loaded, since pickles can run code: load it where you trust it with from_pretrained, write "
     "it with save_pretrained, and give that folder"
 )
+
+
+class NoModel(Exception):
+    """No language model can be had by this name; the message says what was looked for, where, and what to do."""
+
+
+class LoadingStopped(NoModel):
+    """Loading ended because a :class:`engine.runs.messages.Stop` asked for it."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a model's files lie, and what to call it."""
+
+    path: Path
+    name: str
+    source: str
+    tokenizer: str
+    """the name to load its tokenizer by"""
 
 
 def folder_in(path: Path) -> Path | None:
@@ -41,6 +64,13 @@ def tokenizer_of(folder: Path) -> str:
     except (OSError, ValueError):
         begun = None
     return begun if isinstance(begun, str) and begun else str(folder)
+
+
+def look(control: Control | None, name: str) -> Iterator[Event]:
+    """Raise :class:`LoadingStopped` when a stop has come; nothing is told."""
+    if control is not None and any(isinstance(message, Stop) for message in control.take()):
+        raise LoadingStopped(f"loading {name} was stopped")
+    yield from ()
 
 
 def refused_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from engine import hub
 from engine.gpt.config import GPTConfig
 from engine.gpt.model import GPT
 from engine.lm.model import Facts
-from engine.lm.pretrained import NoModel
+from engine.lm.model_files import NoModel
 from engine.tokenization import find as tokenizers
 from engine.tokenization.encoding import CharacterTokenizer, NoTokenizer, Tokenizer
 
@@ -26,7 +26,7 @@ GPT2_SIZE = 50257  # tokens of GPT-2's vocabulary, which nanoGPT fills up to 50,
 
 
 def read(path: Path, name: str) -> tuple[Facts, GPT]:
-    """The model in a checkpoint of nanoGPT. Raises :class:`engine.lm.pretrained.NoModel`."""
+    """The model in a checkpoint of nanoGPT. Raises :class:`engine.lm.model_files.NoModel`."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or malicious file makes it raise

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from checkpoints import store
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from checkpoints import export, store
 from engine import hub, limits
+from engine.device import Placement, check_fit, fitting, place, size_of
 from engine.gpt.config import GPTConfig, from_transformers
+from engine.gpt.model import GPT
 from engine.hub import INDEX, WEIGHTS, shards
+from engine.lm import chat, llama
+from engine.lm.llama import Llama, LlamaConfig
+from engine.lm.model import Facts, ForeignModel, LanguageModel, OwnModel, lay_out
+from engine.lm.model_files import Folder, NoModel, look
 from engine.runs.events import Event, Notice, Progress
-from engine.runs.messages import Control, Stop
+from engine.runs.messages import Control
 from engine.tokenization import find as tokenizers
 from engine.tokenization.encoding import NoTokenizer
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from engine.device import Placement
-    from engine.gpt.model import GPT
-    from engine.lm.llama import Llama, LlamaConfig
-    from engine.lm.model import Facts, LanguageModel
 
 SMALLER = "Name a smaller model"
 UNBOUNDED = 4096  # tokens that a model without a limit of its own is used for
 
 _OTHER_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack")
 _STEP = 1 << 25  # bytes between two words about progress
-
-
-class NoModel(Exception):
-    """No language model can be had by this name; the message says what was looked for, where, and what to do."""
-
-
-class LoadingStopped(NoModel):
-    """Loading ended because a :class:`engine.runs.messages.Stop` asked for it."""
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Where a model's files lie, and what to call it."""
-
-    path: Path
-    name: str
-    source: str
-    tokenizer: str
-    """the name to load its tokenizer by"""
 
 
 def open_folder(folder: Folder, control: Control | None, device: str) -> Generator[Event, None, LanguageModel]:
@@ -64,10 +45,6 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
     generation = _read_json(generation_config) if generation_config.exists() else {}
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     starts = generation.get("bos_token_id", config.get("bos_token_id"))
-    from engine.device import place
-    from engine.lm import chat, llama
-    from engine.lm.model import Facts, ForeignModel
-
     eos = frozenset(ends if isinstance(ends, list) else [ends] if isinstance(ends, int) else [])
     start = next((one for one in (starts, *sorted(eos), spelled.eos) if isinstance(one, int)), None)
     if start is None and spelled.kind == "characters":
@@ -94,9 +71,6 @@ def open_folder(folder: Folder, control: Control | None, device: str) -> Generat
 
 def own(facts: Facts, gpt: GPT | Llama, placement: Placement) -> Generator[Event, None, LanguageModel]:
     """A model that the project computes itself, where it was placed."""
-    from engine.device import fitting, size_of
-    from engine.lm.model import OwnModel, lay_out
-
     yield from placement.notices()
     kind = placement.device.type
     needed = size_of(gpt) + gpt.config.cache_size(gpt.tokens.weight.element_size())
@@ -121,23 +95,10 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise NoModel(f"{path} cannot be read ({error})") from None
 
 
-def look(control: Control | None, name: str) -> Iterator[Event]:
-    """Raise :class:`LoadingStopped` when a stop has come; nothing is told."""
-    if control is not None and any(isinstance(message, Stop) for message in control.take()):
-        raise LoadingStopped(f"loading {name} was stopped")
-    yield from ()
-
-
 def _built(
     shape: GPTConfig | LlamaConfig, config: dict[str, Any], tensors: dict[str, Tensor], folder: Folder
 ) -> GPT | Llama:
     """A network of the project around the tensors of a checkpoint, taken as they are where they may stay."""
-    import torch
-
-    from checkpoints import export
-    from engine.gpt.model import GPT
-    from engine.lm import llama
-
     with torch.device("meta"):
         model = GPT(shape) if isinstance(shape, GPTConfig) else llama.Llama(shape)
     try:
@@ -157,9 +118,6 @@ def _built(
 
 def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder, *, halves: bool) -> Iterator[Progress]:
     """Read safetensors into ``tensors`` and tell how far it is; in float32 unless the device computes in ``halves``."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-
     total = sum(file.stat().st_size for file in files)
     yield Progress(f"loading {folder.name}", 0, total)
     done = told = 0
@@ -179,10 +137,7 @@ def _read(files: list[Path], tensors: dict[str, Tensor], folder: Folder, *, halv
 
 
 def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
-    import torch
     from transformers import AutoModelForCausalLM
-
-    from engine.device import fitting, size_of
 
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -240,8 +195,6 @@ def _check_memory(
     device: torch.device,
 ) -> None:
     """Raise before a model that cannot fit takes the machine down. ``shape``: of one that the project computes."""
-    from engine.device import check_fit
-
     short = config.get("dtype", config.get("torch_dtype")) in ("float16", "bfloat16")
     size = sum(file.stat().st_size for file in files) * (2 if short and device.type != "cuda" else 1)
     if shape is not None:

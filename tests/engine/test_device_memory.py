@@ -29,7 +29,7 @@ from engine.gpt import sample
 from engine.gpt.model import GPT
 from engine.gpt.train import TrainingFailed, train
 from engine.gpt.trainer import Trainer
-from engine.lm.pretrained import NoModel
+from engine.lm.model_files import NoModel
 from engine.retrieve import bi_encoder
 from engine.runs.events import Evaluated, Event, Finished, Notice, SampleText, Step
 
