@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 WORDS = ["the", "a", "my", "is", "was", "where", "how"]
 WORDS += ["can", "not", "charged", "parcel", "password", "app", "screen", "card", "bill", "late", "login", "driver"]
@@ -82,6 +87,15 @@ def distilbert(folder: Path) -> Path:
     DistilBertModel(config).save_pretrained(folder)
     _wordpiece(folder)
     return folder
+
+
+@contextlib.contextmanager
+def uncached() -> Iterator[None]:
+    """An empty home of the program, in the one that there is: nothing was computed before."""
+    home = Path(os.environ["LLMLAB_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    with mock.patch.dict(os.environ, LLMLAB_HOME=tempfile.mkdtemp(dir=home)):
+        yield
 
 
 def finish(generator: Any, on: Any = None) -> tuple[list[Any], Any]:

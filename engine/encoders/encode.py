@@ -68,14 +68,12 @@ def encode(
     group: Group = "top",
     poolings: Sequence[str] = (),
     device: str = "auto",
-    budget: int = 0,
-    cached: bool = True,
     role: str = "",
 ) -> Generator[Event, None, Features]:
     """Features of ``texts``, from the disk as far as they are there and undamaged.
 
     ``role`` is ``query``, ``document`` or neither: an encoder may have a prompt for it.
-    ``length`` cuts each text, in tokens; ``budget`` is the number of tokens in a batch, 0 for what suits the device.
+    ``length`` cuts each text, in tokens.
     These ``poolings`` are put on the disk and verified there, all of the group when none are named.
     Yields :class:`Encoded`, :class:`Paused`, :class:`Continued`, :class:`Notice`. Raises :class:`EncodeFailed`,
     :class:`NoEncoder` and, with all but the last ``EVERY`` seconds of encoding on the disk, :class:`Stopped`.
@@ -92,7 +90,7 @@ def encode(
     pieces = list(dict.fromkeys(pieces or pieces_in(group, encoder)))
     shards: dict[int, Shard] = {}
     damaged: list[Exception] = []
-    for number in numbers if cached else ():
+    for number in numbers:
         try:
             if (found := place.shard(number, pieces)) is not None:
                 shards[number] = found
@@ -106,11 +104,10 @@ def encode(
     if there:
         yield Encoded(encoder.name, there, len(texts), there, 0.0, 0.0)
     if missing := [number for number in numbers if number not in shards]:
-        machine = _Machine(encoder, where, dtype, budget)
+        machine = _Machine(encoder, where, dtype)
         meter = _Meter(encoder.name, len(texts), there)
-        kept = place if cached else None
         names = pieces if poolings else pieces_in(place.group, encoder)
-        yield from _fill(texts, names, control, machine, meter, length, kept, missing, shards)
+        yield from _fill(texts, names, control, machine, meter, length, place, missing, shards)
         cache.trim()
     return Features([shards[number] for number in numbers], len(texts), encoder)
 
@@ -133,7 +130,7 @@ def encode_now(
 
 
 def machine_for(encoder: Encoder, device: str = "auto", budget: int = 0) -> _Machine:
-    """An opened encoder for :func:`encode_now`; ``budget`` as in :func:`encode`."""
+    """An opened encoder for :func:`encode_now`; ``budget``: tokens in a batch, 0 for what suits the device."""
     from engine.device import place
 
     placement = place(device)
@@ -147,7 +144,7 @@ def _fill(
     machine: _Machine,
     meter: _Meter,
     length: int,
-    place: Shelf | None,
+    place: Shelf,
     missing: list[int],
     shards: dict[int, Shard],
 ) -> Iterator[Event]:
@@ -179,9 +176,8 @@ def _fill(
         some = [ids[row] for row in rows]
         parts.append(Part(number, rows, some, tokenizing * len(rows) / len(ids), sum(cut[row] for row in rows)))
     compute = partial(compute_shards, names=names, control=control, machine=machine, place=place, shards=shards)
-    if place is not None:
-        parts = yield from share(parts, machine.record(), names, place, shards, partial(compute, meter=meter), control)
-        meter.done = len(texts) - sum(len(part.ids) for part in parts)
+    parts = yield from share(parts, machine.record(), names, place, shards, partial(compute, meter=meter), control)
+    meter.done = len(texts) - sum(len(part.ids) for part in parts)
     yield from compute(parts, meter=meter)
 
 
@@ -190,7 +186,7 @@ def compute_shards(
     names: Sequence[str],
     control: Control,
     machine: _Machine,
-    place: Shelf | None,
+    place: Shelf,
     shards: dict[int, Shard],
     meter: _Meter | None = None,
 ) -> Iterator[Event]:
@@ -251,7 +247,7 @@ class _Machine:
     after every operation, and long where other processes use them too.
     """
 
-    def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int) -> None:
+    def __init__(self, encoder: Encoder, device: str, dtype: str, budget: int = 0) -> None:
         cores = physical_cores()
         workers = min(cores, WORKERS) if device == "cpu" else 1
         self.threads = cores // workers

@@ -189,10 +189,8 @@ class Shelf:
 class Unfinished:
     """A shard that is being computed: what an earlier start has left of it, and more of it as it comes."""
 
-    def __init__(
-        self, number: int, rows: NDArray[np.int64], names: Sequence[str], width: int, place: Shelf | None
-    ) -> None:
-        """Its ``rows`` and the pieces ``names`` are to be computed; without a ``place`` it stays in memory."""
+    def __init__(self, number: int, rows: NDArray[np.int64], names: Sequence[str], width: int, place: Shelf) -> None:
+        """Its ``rows`` and the pieces ``names`` are to be computed."""
         import numpy as np
 
         self._number, self._rows, self._place = number, rows, place
@@ -201,7 +199,7 @@ class Unfinished:
         self.failure: OSError | None = None
         """why the disk has not taken it"""
         places = {row: at for at, row in enumerate(rows.tolist())}
-        for file in place.parts(number) if place is not None else ():
+        for file in place.parts(number):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # damaged, or of other rows or pieces
                 part = arrays.read(file, ("rows", "seconds", *names), required=True)
                 some = [places[row] for row in part["rows"].tolist()]
@@ -220,7 +218,7 @@ class Unfinished:
         for name, rows in pieces.items():
             self._pieces[name][where] = rows
         self._seconds += seconds
-        if self._place is not None and some.stop < len(self.left):
+        if some.stop < len(self.left):
             try:
                 self._place.put_part(self._number, int(where[0]), self._rows[where], pieces, seconds)
             except OSError as error:
@@ -230,12 +228,11 @@ class Unfinished:
         """The shard, on the disk if that takes it; ``more``: seconds that are no single row's."""
         cost = Cost(len(self._rows), truncated, self._seconds + more)
         shard = Shard(self._rows, None, self._pieces, cost=cost)
-        if self._place is not None:
-            try:
-                return self._place.put(self._number, shard)
-            except OSError as error:
-                self.failure = error
-        return shard
+        try:
+            return self._place.put(self._number, shard)
+        except OSError as error:
+            self.failure = error
+            return shard
 
 
 def _total(figures: tuple[Number | None, Number | None]) -> Number | None:

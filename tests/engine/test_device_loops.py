@@ -177,7 +177,7 @@ def test_the_made_up_device_counts_and_refuses() -> None:
 
 def test_features_are_the_same(encoder: encoders.Encoder) -> None:
     texts, _ = tiny.texts(30)
-    with FakeDevice(float64=False):
-        found = tiny.finish(encode(texts, encoder, Control(), device="cpu", cached=False))[1].pooled("last4")
-    plain = tiny.finish(encode(texts, encoder, Control(), device="cpu", cached=False))[1].pooled("last4")
+    with FakeDevice(float64=False), tiny.uncached():
+        found = tiny.finish(encode(texts, encoder, Control(), device="cpu"))[1].pooled("last4")
+    plain = tiny.finish(encode(texts, encoder, Control(), device="cpu"))[1].pooled("last4")
     assert np.array_equal(found, plain)

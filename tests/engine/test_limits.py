@@ -115,7 +115,7 @@ def roberta(folder: Path) -> Path:
 def test_long_texts_of_a_table_with_rows_of_padding_are_cut_to_what_it_takes(tmp_path: Path) -> None:
     encoder = of_folder(roberta(tmp_path), "roberta", "", str(tmp_path))
     texts = [" ".join(tiny.WORDS * 3), "the card", " ".join(tiny.WORDS[:16])]
-    made = tiny.finish(encode(texts, encoder, Control(), length=500, device="cpu", cached=False))[1]
+    made = tiny.finish(encode(texts, encoder, Control(), length=500, device="cpu"))[1]
     assert made.cost.truncated == 1
     model = AutoModel.from_pretrained(tmp_path).eval()
     for row, ids in enumerate(encoder.ids(texts, 18)):

@@ -220,11 +220,11 @@ def state_of(model: Any) -> dict[str, Any]:
 def test_the_frozen_encoder_is_frozen(
     spec: ClassifySpec, encoder: encoders.Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def features(*, cached: bool) -> Any:
-        made = encode(ROWS[0], encoder, Control(), length=24, group=group_of("all"), device="cpu", cached=cached)
-        return tiny.finish(made)[1]
+    def features() -> Any:
+        return tiny.finish(encode(ROWS[0], encoder, Control(), length=24, group=group_of("all"), device="cpu"))[1]
 
-    before = features(cached=False).pooled("all")
+    with tiny.uncached():
+        before = features().pooled("all")
     opened: list[tuple[Any, dict[str, Any]]] = []
     really = encoders.Encoder.open
 
@@ -243,11 +243,12 @@ def test_the_frozen_encoder_is_frozen(
         assert not any(trains for name, trains in first.items() if name.endswith(" trains"))
         assert all(found == (False, None) for name, found in first.items() if name.endswith(" gradient"))
         assert len(first) > 100
-    used = features(cached=True)
+    used = features()
     assert all(shard.path is not None for shard in used.shards)  # as classify put them there
     assert np.array_equal(used.pooled("all"), before)
     monkeypatch.setattr(encoders.Encoder, "open", lambda *_: opened[-1][0])
-    assert np.array_equal(features(cached=False).pooled("all"), before)
+    with tiny.uncached():
+        assert np.array_equal(features().pooled("all"), before)
 
 
 def test_a_stop_ends_it_with_what_was_done_and_resuming_finds_the_features(spec: ClassifySpec) -> None:

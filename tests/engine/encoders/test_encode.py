@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -51,8 +53,13 @@ def found(folder: Path) -> Encoder:
     return encoder
 
 
-def run(encoder: Encoder, texts: list[str] = TEXTS, **options: Any) -> Any:
-    return tiny.finish(encode(texts, encoder, Control(), **{"group": "every", "length": 32, **options}))[1]
+def run(encoder: Encoder, texts: list[str] = TEXTS, *, cached: bool = True, budget: int = 1024, **options: Any) -> Any:
+    with contextlib.nullcontext() if cached else tiny.uncached(), batches_of(budget):
+        return tiny.finish(encode(texts, encoder, Control(), **{"group": "every", "length": 32, **options}))[1]
+
+
+def batches_of(tokens: int) -> Any:
+    return mock.patch.dict(encoding.BUDGETS, cpu=tokens)
 
 
 def by_hand(folder: Path, encoder: Encoder, texts: list[str]) -> Iterator[dict[str, np.ndarray]]:
@@ -199,8 +206,8 @@ def test_stopping_loses_at_most_a_shard_and_a_new_start_goes_on(bert: Encoder) -
         if isinstance(event, Encoded) and event.done >= 16:
             control.send(Stop())
 
-    with pytest.raises(Stopped):
-        tiny.finish(encode(TEXTS, bert, control, group="every", length=32, budget=64), stop_after_a_shard)
+    with pytest.raises(Stopped), batches_of(64):
+        tiny.finish(encode(TEXTS, bert, control, group="every", length=32), stop_after_a_shard)
     kept = len(list((home.cache() / "features").glob("*/shard-*")))
     assert 1 <= kept < 4
     events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
@@ -216,8 +223,8 @@ def stopped_after(texts: int, encoder: Encoder) -> None:
         if isinstance(event, Encoded) and event.done >= texts:
             control.send(Stop())
 
-    with pytest.raises(Stopped):
-        tiny.finish(encode(TEXTS, encoder, control, group="every", length=32, budget=64), stop)
+    with pytest.raises(Stopped), batches_of(64):
+        tiny.finish(encode(TEXTS, encoder, control, group="every", length=32), stop)
 
 
 @pytest.fixture
@@ -260,7 +267,8 @@ def test_a_stop_within_a_shard_loses_seconds_only(bert: Encoder, monkeypatch: py
         return pool(self, batch, names)
 
     monkeypatch.setattr(encoding._Machine, "_pool", counting)
-    events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, budget=64))
+    with batches_of(64):
+        events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
     there = sum(len(part["rows"]) for part in (kept[1:] if damage else kept))
     assert (sum(again), events[-1].cached) == (len(TEXTS) - there, there)
     assert np.allclose(made.pooled("all"), whole.pooled("all"), atol=1e-6)
@@ -409,7 +417,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on(bert: Encoder, cores: int, m
     monkeypatch.setattr(encoding, "_LOWERED", {})
     monkeypatch.setattr(encoding._Machine, "_pool", small_memory)
     for notices in (2, 0):  # a later encoding begins with what fitted
-        events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32, cached=False))
+        with tiny.uncached():
+            events, made = tiny.finish(encode(TEXTS, bert, Control(), group="every", length=32))
         told = [event for event in events if isinstance(event, Notice)]
         assert [event.kind for event in told] == ["memory"] * notices
         assert np.allclose(made.pooled("all"), exact, atol=1e-6)
@@ -569,8 +578,6 @@ def test_texts_without_a_token_are_counted(tmp_path: Path) -> None:
     made.add_special_tokens(["<s>"])
     made.save(str(tmp_path / "tokenizer.json"))
     encoder = encoders.of_folder(tmp_path, "greek", "", str(tmp_path))
-    events, _ = tiny.finish(
-        encode(["αβ", "late", "", "α late", "card"], encoder, Control(), device="cpu", cached=False)
-    )
+    events, _ = tiny.finish(encode(["αβ", "late", "", "α late", "card"], encoder, Control(), device="cpu"))
     told = [event.text for event in events if isinstance(event, Notice) and event.kind == "vocabulary"]
     assert told == ["2 of 5 texts have no token in the vocabulary of greek: their vectors are all the same"]

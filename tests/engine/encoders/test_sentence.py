@@ -150,7 +150,7 @@ def test_vectors_are_those_that_the_folder_defines(tmp_path: Path, name: str) ->
         _, made = tiny.finish(encode(TEXTS, encoder, Control(), device="cpu", poolings=("mean", "cls"), role=role))
         assert np.allclose(made.pooled("mean"), exact, atol=1e-4), role
         assert np.allclose(encode_now(TEXTS, machine_for(encoder, "cpu"), 128, "mean", role), exact, atol=1e-4)
-    _, whole = tiny.finish(encode(TEXTS, encoder, Control(), device="cpu", group="every", cached=False))
+    _, whole = tiny.finish(encode(TEXTS, encoder, Control(), device="cpu", group="every"))
     assert whole.pooled("all").shape == (len(TEXTS), 6 * 16)
 
 
