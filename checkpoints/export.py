@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
+from tokenizers import Tokenizer, decoders, models
 from torch import Tensor
 
 from checkpoints.store import CheckpointError
@@ -165,8 +166,6 @@ def fold(head: Tensor, bias: Tensor) -> Tensor:
 
 def tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
     """``tokenizer.json`` of a character vocabulary: byte-pair encoding without a single merge."""
-    from tokenizers import Tokenizer, decoders, models
-
     model = models.BPE(vocab={character: index for index, character in enumerate(vocabulary)}, merges=[])
     result = Tokenizer(model)
     result.decoder = decoders.Fuse()

@@ -169,13 +169,7 @@ def read(path: Path, *, most: int = 0, encoding: str = "") -> Raw:
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The columns that any of the rows has, in the order in which they are met."""
-    found: dict[str, None] = {}
-    last: Iterable[str] = ()
-    for row in rows:
-        if row.keys() != last:
-            last = row.keys()
-            found.update(dict.fromkeys(last))
-    return list(found)
+    return list(dict.fromkeys(chain.from_iterable(rows)))
 
 
 def column_called(columns: Sequence[str], names: Iterable[str]) -> str:

@@ -47,27 +47,23 @@ def physical_cores() -> int:
 
 def cpu_name() -> str:
     """The processor's name and how many physical cores of it are ours."""
-    name = "CPU"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = " ".join(line.partition(":")[2].split())
-                break
-    except OSError:
-        pass
-    cores = physical_cores()
+    name, cores = " ".join(_told("/proc/cpuinfo", "model name").split()) or "CPU", physical_cores()
     return f"{name}, {cores} core{'s' if cores > 1 else ''}"
 
 
 def available_memory() -> int | None:
     """Bytes of main memory that can be had without swapping; None where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
+    found = _told("/proc/meminfo", "MemAvailable")
+    return int(found.split()[0]) * 1024 if found else None
+
+
+def _told(file: str, what: str) -> str:
+    """What follows a name in a file of the kernel; empty where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path(file).read_text().splitlines():
+            if line.startswith(what):
+                return line.partition(":")[2]
+    return ""
 
 
 def total_memory() -> int | None:
@@ -94,14 +90,12 @@ class Gpus:
     def __init__(self) -> None:
         self._nvml: Any = None
         self._handles: list[Any] = []
-        try:
+        with contextlib.suppress(Exception):  # no library, no driver, no permission: there is nothing to show
             import pynvml
 
             pynvml.nvmlInit()
             self._handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
             self._nvml = pynvml
-        except Exception:  # no library, no driver, no permission: there is nothing to show
-            self._handles = []
 
     def read(self) -> list[GpuGauge]:
         """A reading of every GPU; empty where there are none or the driver stopped answering."""

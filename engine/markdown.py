@@ -29,7 +29,7 @@ def fenced(content: str, language: str = "text") -> list[str]:
 def quote(content: str) -> list[str]:
     """Lines of text as a quotation: none of them becomes a list, a heading, a rule or a table."""
     lines = [text(line.strip()) for line in content.strip().split("\n")]
-    safe = [re.sub(r"^([-=:]|[0-9]+(?=[.]))", _escaped, line) for line in lines]
+    safe = [re.sub(r"^(?:(?=[-=:])|[0-9]+(?=[.]))", r"\g<0>\\", line) for line in lines]
     ends = ["\\" * bool(line and after) for line, after in pairwise([*safe, ""])]  # the next line stays one
     return [f"> {line}{end}".rstrip() for line, end in zip(safe, ends, strict=True)]
 
@@ -64,10 +64,6 @@ def cell(value: Any) -> str:
 def without_folder(value: Any) -> Any:
     """A setting without the folders of the machine that the run was on."""
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,9 @@ def branch(wanted: str, given: Mapping[str, Any]) -> Run:
                 store.replace_file(run.path / file, store.read_file(parent.path / file))
         best = saved["position"].get("best_step")
         if type(best) is int and 0 <= best < step:
-            _copy(parent.checkpoints / store.name_of(best), run)
+            with contextlib.suppress(store.CheckpointError):  # it need not be there, or whole
+                state, files = store.read(parent.checkpoints / store.name_of(best))
+                store.commit(run.checkpoints, best, files, state)
         store.commit(run.checkpoints, step, contents, saved)
     except Exception:  # without its checkpoint it would begin anew under the parent's name
         run.delete()
@@ -80,12 +83,3 @@ def _checkpoint(run: Run, which: str) -> Path:
         there = ", ".join(f"{step:,}" for step in sorted(found))
         raise store.CheckpointError(f"{run.name} has no checkpoint {which}; it has steps {there}")
     return found[wanted]
-
-
-def _copy(checkpoint: Path, run: Run) -> None:
-    """Copy a checkpoint that need not be there or whole."""
-    try:
-        saved, contents = store.read(checkpoint)
-    except store.CheckpointError:
-        return
-    store.commit(run.checkpoints, store.step_of(checkpoint), contents, saved)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -44,12 +44,12 @@ class Counts:
     ``split`` counts code points that more than one token is needed for, ``lost`` those that no token stands for.
     """
 
-    characters: int
-    bytes: int
-    tokens: int
-    unknown: int
-    split: int
-    special: int
+    characters: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    split: int = 0
+    special: int = 0
     lost: int = 0
 
     @property
@@ -104,15 +104,7 @@ class Tokenized:
         self._characters = [0, *accumulate(part.characters for part in parts)]
         self._bytes = [0, *accumulate(part.bytes for part in parts)]
         self._tokens = [0, *accumulate(part.tokens for part in parts)]
-        self.counts = Counts(
-            self._characters[-1],
-            self._bytes[-1],
-            self._tokens[-1],
-            sum(part.unknown for part in parts),
-            sum(part.split for part in parts),
-            sum(part.special for part in parts),
-            sum(part.lost for part in parts),
-        )
+        self.counts = Counts(*map(sum, zip(*map(astuple, parts), strict=True)))
 
     def __len__(self) -> int:
         return self._tokens[-1]
