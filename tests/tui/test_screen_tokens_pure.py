@@ -143,14 +143,13 @@ def test_words_and_lines() -> None:
 
 
 @pytest.mark.parametrize("width", [2, 7, 40])
-@pytest.mark.parametrize("marks", [True, False])
-def test_rows_hold_the_text_without_gaps(width: int, marks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_hold_the_text_without_gaps(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glyphs, "PIECE", 16)
     for text in SOME:
-        rows = Rows(text, words(text, width, marks))
+        rows = Rows(text, words(text, width))
         listed = rows.down(0, 10**6)
         assert "".join(text[start:end] for start, end in listed) == text
-        assert all(columns(text[start:end].rstrip(" \n"), marks) <= max(width, 2) for start, end in listed)
+        assert all(columns(text[start:end].rstrip(" \n")) <= max(width, 2) for start, end in listed)
         assert [rows.before(row) for row in listed[1:]] == listed[:-1]
         assert rows.before(listed[0]) is None
         assert len(listed) >= text.count("\n") + 1
@@ -167,7 +166,7 @@ def test_a_long_line_is_not_laid_out_to_show_its_middle() -> None:
 
     def split(start: int, end: int) -> list[tuple[int, int]]:
         asked.append((start, end))
-        return words(text, 80, False)(start, end)
+        return words(text, 80)(start, end)
 
     row = Rows(text, split).at(500_000)
     assert row[0] <= 500_000 < row[1]
@@ -176,7 +175,7 @@ def test_a_long_line_is_not_laid_out_to_show_its_middle() -> None:
 
 def test_places_are_found_by_column() -> None:
     text = "a中b"
-    assert [place(text, 0, 3, column, False) for column in range(6)] == [0, 1, 1, 2, 3, 3]
+    assert [place(text, 0, 3, column) for column in range(6)] == [0, 1, 1, 2, 3, 3]
 
 
 # -- the aligned ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.segment import Segment
@@ -24,29 +24,28 @@ _CARET = Style(reverse=True)
 _AWAY = Style(underline=True, bold=True)
 _SELECTED = Style.parse(SELECTED)
 _TOKEN = Style(underline=True)
-_MARK = Style.parse(MUTED)
+_MOVES = {
+    "left": "left",
+    "right": "right",
+    "up": "up",
+    "down": "down",
+    "home": "line_start",
+    "end": "line_end",
+    "ctrl+left": "word_left",
+    "ctrl+right": "word_right",
+    "pageup": "page_up",
+    "pagedown": "page_down",
+    "ctrl+home": "text_start",
+    "ctrl+end": "text_end",
+}
+"""where keys move the caret"""
 
 
-def _moves() -> list[BindingType]:
-    made: list[BindingType] = []
-    for key, action in (
-        ("left", "left"),
-        ("right", "right"),
-        ("up", "up"),
-        ("down", "down"),
-        ("home", "line_start"),
-        ("end", "line_end"),
-        ("ctrl+left", "word_left"),
-        ("ctrl+right", "word_right"),
-        ("pageup", "page_up"),
-        ("pagedown", "page_down"),
-        ("ctrl+home", "text_start"),
-        ("ctrl+end", "text_end"),
-    ):
-        shifted = f"ctrl+shift+{key[5:]}" if key.startswith("ctrl+") else f"shift+{key}"
-        made.append(Binding(key, f"go('{action}')", show=False))
-        made.append(Binding(shifted, f"go('{action}',True)", show=False))
-    return made
+def _moves() -> Iterator[BindingType]:
+    for key, where in _MOVES.items():
+        ctrl, plus, last = key.rpartition("+")
+        yield Binding(key, f"go('{where}')", show=False)
+        yield Binding(f"{ctrl}{plus}shift+{last}", f"go('{where}',True)", show=False)
 
 
 class Editor(FocusLines):
@@ -89,7 +88,6 @@ class Editor(FocusLines):
         """``placeholder`` is shown while there is no text; without ``tabs`` the tab key moves the focus."""
         super().__init__(id=id, classes=classes)
         self.buffer = Buffer()
-        self.marks = False
         self.placeholder, self._tabs = placeholder, tabs
         self.token: Span = (0, 0)
         """what is marked as the caret's token"""
@@ -248,9 +246,9 @@ class Editor(FocusLines):
 
     def _layout(self) -> Rows:
         width = max(2, self.size.width - 1)  # the caret needs a cell after the last character
-        key = (self.buffer.version, width, self.marks)
+        key = (self.buffer.version, width)
         if self._rows is None or self._rows[0] != key:
-            self._rows = (key, Rows(self.buffer.text, words(self.buffer.text, width, self.marks)))
+            self._rows = (key, Rows(self.buffer.text, words(self.buffer.text, width)))
         return self._rows[1]
 
     def _row_end(self, row: Span) -> int:
@@ -262,18 +260,18 @@ class Editor(FocusLines):
     def _vertical(self, step: int) -> tuple[int, int]:
         rows, text = self._layout(), self.buffer.text
         row = rows.at(self.buffer.caret)
-        column = self._column if self._column is not None else columns(text[row[0] : self.buffer.caret], self.marks)
+        column = self._column if self._column is not None else columns(text[row[0] : self.buffer.caret])
         target = rows.moved(row, step)
         if target is None:
             return (0, 0) if step < 0 else (len(text), column)
-        return place(text, target[0], self._row_end(target), column, self.marks), column
+        return place(text, target[0], self._row_end(target), column), column
 
     def _point(self, at: Offset, *, select: bool) -> None:
         shown = self._layout().down(self._top, self.size.height)
         if not shown:  # there is no room for a row
             return
         row = shown[max(0, min(at.y, len(shown) - 1))]
-        target = place(self.buffer.text, row[0], self._row_end(row), max(0, at.x), self.marks)
+        target = place(self.buffer.text, row[0], self._row_end(row), max(0, at.x))
         if not select or target != self.buffer.caret:
             self.buffer.move(target, select=select)
             self._column = None
@@ -286,10 +284,8 @@ class Editor(FocusLines):
         segments: list[Segment] = []
         for offset in range(*row):
             character = buffer.text[offset]
-            shown, _ = glyph(character, self.marks)
-            if character == "\n" and not self.marks:
-                shown = " "
-            style = _MARK if self.marks and character.isspace() else Style.null()
+            shown = " " if character == "\n" else glyph(character, marks=False)[0]
+            style = Style.null()
             if chosen[0] <= offset < chosen[1]:
                 style += _SELECTED
             elif self.token[0] <= offset < self.token[1] and character != "\n":

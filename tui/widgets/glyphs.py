@@ -53,16 +53,14 @@ def glyph(character: str, marks: bool = True) -> tuple[str, int]:
     return shown, width
 
 
-def plain(text: str, marks: bool = True) -> str:
+def plain(text: str) -> str:
     """``text`` as glyphs, in one piece."""
-    return "".join(glyph(character, marks)[0] for character in text)
+    return "".join(glyph(character)[0] for character in text)
 
 
-def columns(text: str, marks: bool = True) -> int:
-    """Cells that ``text`` takes as glyphs."""
-    if text.isascii():
-        return len(text)
-    return sum(glyph(character, marks)[1] for character in text)
+def columns(text: str) -> int:
+    """Cells that ``text`` takes as glyphs without marks."""
+    return len(text) if text.isascii() else sum(glyph(character, marks=False)[1] for character in text)
 
 
 PIECE = 1024  # characters
@@ -139,13 +137,13 @@ class Rows:
         return start, min(end, start + PIECE)
 
 
-def words(text: str, width: int, marks: bool) -> Split:
+def words(text: str, width: int) -> Split:
     """Rows of at most ``width`` cells and one space or line break, broken after a space where one is near."""
 
     def split(start: int, end: int) -> list[Span]:
         rows: list[Span] = []
         while start < end:
-            edge = _fits(text, start, end, width, marks)
+            edge = _fits(text, start, end, width)
             if edge < end and text[edge] in " \n":
                 edge += 1  # it may hang over: there is a cell for the caret
             elif edge < end:
@@ -158,24 +156,24 @@ def words(text: str, width: int, marks: bool) -> Split:
     return split
 
 
-def place(text: str, start: int, end: int, column: int, marks: bool) -> int:
+def place(text: str, start: int, end: int, column: int) -> int:
     """The offset at ``column`` of the row from ``start`` to ``end``."""
     for offset in range(start, end):
-        cells = glyph(text[offset], marks)[1]
+        cells = glyph(text[offset], marks=False)[1]
         if column < cells:
             return offset
         column -= cells
     return end
 
 
-def _fits(text: str, start: int, end: int, width: int, marks: bool) -> int:
+def _fits(text: str, start: int, end: int, width: int) -> int:
     """How far the row from ``start`` goes: at least one character."""
     ahead = text[start : min(end, start + width)]
     if ahead.isascii():
         return start + len(ahead)
     cells = 0
     for number, character in enumerate(ahead):
-        cells += glyph(character, marks)[1]
+        cells += glyph(character, marks=False)[1]
         if cells > width:
             return start + max(1, number)
     return start + len(ahead)
