@@ -6,6 +6,7 @@ import random
 
 import pytest
 from rich.cells import cell_len
+from rich.style import Style
 from stage import CONTROLS, HOSTILE
 from textual.strip import Strip
 
@@ -91,7 +92,7 @@ def test_the_ramp_has_a_step_for_every_probability_and_differs_without_colour_at
         steps = [token_view.surprise(math.log(p), ramp) for p in (0.6, 0.3, 0.02, 0.001)]
         assert len(set(steps)) == 4
         assert [bool(step.underline and (step.bold or step.bgcolor)) for step in steps] == [False] * 3 + [True]
-        assert token_view.surprise(None, ramp) == token_view.PLAIN
+        assert token_view.surprise(None, ramp) == Style()
         assert token_view.surprise(-math.inf, ramp) == steps[-1]
         assert token_view.surprise(0.0, ramp) == token_view.surprise(1e-9, ramp) == steps[0]  # rounding may pass zero
 

@@ -15,14 +15,13 @@ from textual.strip import Strip
 from engine.lm.sampling import Sampling
 from engine.runs.events import Candidate, Token
 from tui.generate.token_tree import Node
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN
+from tui.generate.token_view import NOTHING
 from tui.text import safe
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import ACCENT, MUTED, SELECTED, cut, strips, wrap
+from tui.widgets.styled import ACCENT, BOLD, DIM, MUTED, PLAIN, SELECTED, cut, strips, wrap
 from tui.widgets.styled import bar as eighths
 
 CUT = Style(color=MUTED, strike=True)
-GONE = Style(color=MUTED)
 ROW = Style.parse(SELECTED)
 PICK = Style(color=ACCENT)
 SMALLEST = 0.0001  # probability of a candidate that has a line
@@ -201,7 +200,7 @@ def _cuts(position: Position) -> list[Segment]:
         return [Segment(f"{kept}, nothing cut", DIM)]
     names = dict.fromkeys(CUTS[one.cut] for one in position.candidates if one.cut in CUTS)
     by = f" by {', '.join(names)}" if names else ""
-    return [Segment(f"{kept}, ", DIM), Segment(f"{lost}{by}", GONE)]
+    return [Segment(f"{kept}, ", DIM), Segment(f"{lost}{by}", DIM)]
 
 
 def _greedy(position: Position) -> bool:

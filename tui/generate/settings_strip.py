@@ -20,11 +20,10 @@ from textual.widgets import Static
 
 from engine.lm.sampling import Sampling
 from engine.runs.spec import options
-from tui.generate.token_view import BOLD, DIM, PLAIN
 from tui.hints import Hint, setting
 from tui.widgets.dialogs import Dialog, box
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import BAD, SELECTED, cut
+from tui.widgets.styled import BAD, BOLD, DIM, PLAIN, SELECTED, cut
 
 NAMES = {
     "greedy": "greedy",

@@ -14,9 +14,8 @@ from engine.runs.events import Completed, Progress
 from engine.runs.worker import State
 from tui import actions, units
 from tui.generate.token_tree import TokenTree
-from tui.generate.token_view import BOLD, DIM
 from tui.text import safe
-from tui.widgets.styled import BAD, BRIGHT, GOOD, MUTED, WARN, cut, cut_start, progress_text, proposals
+from tui.widgets.styled import BAD, BOLD, BRIGHT, DIM, GOOD, MUTED, WARN, cut, cut_start, progress_text, proposals
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel

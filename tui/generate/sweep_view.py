@@ -15,11 +15,11 @@ from textual.strip import Strip
 from engine.lm.sweep import RUN, Comparison, Setting
 from engine.runs.events import Compared, Event, Token
 from tui.generate.token_layout import Item, TokenLayout
-from tui.generate.token_view import BOLD, DIM, NOTHING, PLAIN, ramp, surprise
+from tui.generate.token_view import NOTHING, ramp, surprise
 from tui.hints import Hint
 from tui.text import safe
 from tui.widgets.lines import FocusLines
-from tui.widgets.styled import BORDER, BRIGHT, SELECTED, side_by_side
+from tui.widgets.styled import BOLD, BORDER, DIM, PLAIN, SELECTED, side_by_side
 
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
@@ -48,7 +48,6 @@ ABOUT = (
 )
 """what each figure is, what that means, and its term of the glossary"""
 EDGE = Style(color=BORDER)
-_NAME = Style(color=BRIGHT, bold=True)
 _CHOSEN = Style.parse(f"bold {SELECTED}")
 
 
@@ -185,11 +184,11 @@ class SweepView(FocusLines):
         header = "".join(f"{figure:>{cell}}" for figure in figures)
         rows = [Strip([Segment(f"   {'':<{name}}{header}", DIM)])]
         for number, column in enumerate(self.sweep.columns):
-            style = _CHOSEN if number == self.chosen else _NAME
+            style = _CHOSEN if number == self.chosen else BOLD
             values = "".join(f"{value:>{cell}}" for value in column.figures())
             title = set_cell_size(safe(column.setting.name, lines=False), name)
             marks = f"{'▸' if number == self.chosen else ' '}{self._mark(column)} "
-            rows.append(Strip([Segment(marks, _NAME), Segment(title, style), Segment(values, PLAIN)]))
+            rows.append(Strip([Segment(marks, BOLD), Segment(title, style), Segment(values, PLAIN)]))
         if len(rows) > height // 2:  # many samples: those around the one that is chosen
             first = max(1, min(self.chosen + 1 - height // 4, len(rows) - height // 2 + 1))
             rows = [rows[0], *rows[first : first + height // 2 - 1]]
@@ -198,7 +197,7 @@ class SweepView(FocusLines):
         return rows + self._text(self.sweep.columns[self.chosen], width, height - len(rows))
 
     def _title(self, number: int, column: Column, room: int) -> Strip:
-        style = _CHOSEN if number == self.chosen and self.has_focus else _NAME
+        style = _CHOSEN if number == self.chosen and self.has_focus else BOLD
         name = set_cell_size(safe(column.setting.name, lines=False), max(0, room - 3))
         return Strip([Segment(f" {name}", style), Segment(f"{self._mark(column)} ", style)])
 

@@ -21,7 +21,7 @@ from tui.generate.token_tree import RAW, Node, TokenTree
 from tui.text import safe
 from tui.themes import colours_of
 from tui.widgets.lines import Lines
-from tui.widgets.styled import BRIGHT, MUTED, strips, wrap
+from tui.widgets.styled import DIM, PLAIN, strips, wrap
 
 LEAST = (0.5, 0.1, 0.01, 0.0)
 """the probabilities from which a token has each style of a ramp: expected first, surprising last"""
@@ -39,9 +39,6 @@ RAMPS = {
 }
 """surprise as a background of one hue, by the colours that are shown; the last differs without colour too"""
 LEVELS = ("≥ 50 %", "≥ 10 %", "≥ 1 %", "< 1 %")
-PLAIN = Style()
-DIM = Style(color=MUTED)
-BOLD = Style(color=BRIGHT, bold=True)
 CURSOR = Style(reverse=True, bold=True)
 PROMPT_END = "▏"
 MARKS = "⁰¹²³⁴⁵⁶⁷⁸⁹"

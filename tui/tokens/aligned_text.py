@@ -18,9 +18,7 @@ from textual.strip import Strip
 from engine.tokenization.spans import Token, Tokenized
 from tui.tokens.palette import CURRENT, SPECIAL, UNKNOWN, Palette, colour
 from tui.widgets.glyphs import PART, Rows, Span, glyph
-from tui.widgets.styled import BRIGHT, MUTED, cut
-
-_QUIET, _STRONG = Style(color=MUTED), Style(color=BRIGHT, bold=True)
+from tui.widgets.styled import BOLD, DIM, cut
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ class AlignedText:
             wide = self._wide[offset]
             used += wide
             if not holders:
-                segments.append(Segment(set_cell_size(shown, wide), _QUIET))
+                segments.append(Segment(set_cell_size(shown, wide), DIM))
                 continue
             for number, place in enumerate(holders):
                 token = piece.tokens[place]
@@ -194,7 +192,7 @@ class AlignedText:
                     marks[-1] = (marks[-1][0], marks[-1][1] + cells, *marks[-1][2:])
                 else:
                     begun.add(place)
-                    style = _STRONG if _is(token, now) else _QUIET
+                    style = BOLD if _is(token, now) else DIM
                     text = "" if token.start < row[0] else str(token.id) if token.id >= 0 else "?"
                     marks.append((column + inside, cells, text, style))
                 inside += cells
@@ -202,16 +200,16 @@ class AlignedText:
         return [self._under([(x, w, text if len(text) < w or w == len(text) else "…", s) for x, w, text, s in marks])]
 
     def _under(self, marks: list[tuple[int, int, str, Style]]) -> Strip:
-        segments = [Segment(" " * self.look.gutter, _QUIET)]  # spaces too: what looks the same is sent in one piece
+        segments = [Segment(" " * self.look.gutter, DIM)]  # spaces too: what looks the same is sent in one piece
         reached = 0
         for column, _, text, style in marks:
             if text:
-                segments += [Segment(" " * (column - reached), _QUIET), Segment(text, style)]
+                segments += [Segment(" " * (column - reached), DIM), Segment(text, style)]
                 reached = column + len(text)
         return _strip(segments, self.look.gutter + reached)
 
     def _label(self, name: str) -> Segment:
-        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", _QUIET)
+        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", DIM)
 
     def _style(self, view: Tokenized, token: Token, now: Token | None) -> Style:
         style = UNKNOWN if token.unknown else self.look.palette.spans[colour(view, token.index)]

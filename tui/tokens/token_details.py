@@ -20,12 +20,9 @@ from tui.tokens.aligned_text import short
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 from tui.widgets.buffer import Buffer
 from tui.widgets.glyphs import plain
-from tui.widgets.styled import ACCENT, BAD, BRIGHT, MUTED, WARN
+from tui.widgets.styled import ACCENT, BAD, BOLD, DIM, PLAIN, WARN
 
 LABEL = 11  # cells of the names on the left
-_NAME = Style(color=MUTED)
-_BOLD = Style(color=BRIGHT, bold=True)
-_PLAIN = Style.null()
 _CHOSEN, _WARN, _BAD = Style(color=ACCENT), Style(color=WARN), Style(color=BAD)
 _SHOWN = 24  # characters or bytes of one token that are shown in full
 _LONG = 200  # characters of a token that is no word
@@ -42,12 +39,12 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Str
         return []
     tokenizer = entry.tokenizer
     if token is None:
-        return flow("token", [("no token here", _NAME)], width) if text else []
+        return flow("token", [("no token here", DIM)], width) if text else []
     spelled = safe(tokenizer.token(token.id), lines=False)
     ident = "unknown" if token.id == UNKNOWN else f"{token.id}"
-    lines = flow("token", [(f" {spelled or '?'} ", Style(reverse=True)), (f"id {ident}", _BOLD), *_notes(token)], width)
-    characters = (f"char {token.start:,}–{token.end:,}", _PLAIN)
-    lines += flow("span", [characters, (f"byte {token.byte_start:,}–{token.byte_end:,}", _PLAIN)], width)
+    lines = flow("token", [(f" {spelled or '?'} ", Style(reverse=True)), (f"id {ident}", BOLD), *_notes(token)], width)
+    characters = (f"char {token.start:,}–{token.end:,}", PLAIN)
+    lines += flow("span", [characters, (f"byte {token.byte_start:,}–{token.byte_end:,}", PLAIN)], width)
     piece = tokenizer.piece(token.id) if token.id != UNKNOWN else b""
     content = piece or text[token.start : token.end].encode("utf-8", "replace")
     lines += flow("bytes", _bytes(content), width)
@@ -59,7 +56,7 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int) -> list[Str
     if entry.occurrences is not None:
         seen = entry.occurrences.counts[token.id]
         share = f"{seen / max(1, entry.occurrences.tokens):.3%}"
-        lines += flow("corpus", [(f"{seen:,} in {entry.occurrences.corpus}", _PLAIN), (share, _NAME)], width)
+        lines += flow("corpus", [(f"{seen:,} in {entry.occurrences.corpus}", PLAIN), (share, DIM)], width)
     return lines + _neighbours(entry, token, width)
 
 
@@ -70,7 +67,7 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
     name_width = max(6, width - 32)
     titles = "".join(f"{head:>{cells}}" for head, cells in zip(HEADS, (9, 7, 4, 6, 6), strict=True))
     titles = f"{'':<{name_width}}{titles}"
-    lines = [_line([(titles, _NAME)])]
+    lines = [_line([(titles, DIM)])]
     for entry in tokenizers.ready:
         if entry.view is None:
             continue
@@ -79,14 +76,14 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
         name = short(safe(entry.name, lines=False), name_width - 3)
         cells = [
             ("▸ " if chosen else "  ", _CHOSEN),
-            (set_cell_size(name, name_width - 2), _BOLD if chosen else _PLAIN),
-            (f"{tokens:>9}{per:>7}", _PLAIN),
-            (f"{unknown:>4}", _BAD if each.unknown + each.lost else _NAME),
-            (f"{split:>6}", _WARN if each.split else _NAME),
-            (f"{ratio:>6}", _PLAIN),
+            (set_cell_size(name, name_width - 2), BOLD if chosen else PLAIN),
+            (f"{tokens:>9}{per:>7}", PLAIN),
+            (f"{unknown:>4}", _BAD if each.unknown + each.lost else DIM),
+            (f"{split:>6}", _WARN if each.split else DIM),
+            (f"{ratio:>6}", PLAIN),
         ]
         lines.append(_line(cells))
-    lines.append(_line([(set_cell_size(f"ref: relative to {reference}", width), _NAME)]))
+    lines.append(_line([(set_cell_size(f"ref: relative to {reference}", width), DIM)]))
     return lines
 
 
@@ -102,7 +99,7 @@ def count_values(entry: TokenizerEntry) -> tuple[str, ...]:
 
 def tensor(label: str, line: str, width: int) -> Strip:
     """The tensor on one line of the screen."""
-    return _line([(f"{label}  ", _NAME), (tensor_text(label, line, width), _PLAIN)])
+    return _line([(f"{label}  ", DIM), (tensor_text(label, line, width), PLAIN)])
 
 
 def tensor_text(label: str, line: str, width: int) -> str:
@@ -148,12 +145,12 @@ def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
             lines.append([])
             used = 0
         if used:
-            lines[-1].append((" ", style if style == lines[-1][-1][1] else _PLAIN))
+            lines[-1].append((" ", style if style == lines[-1][-1][1] else PLAIN))
             used += 1
         lines[-1].append((text, style))
         used += cells
     return [
-        _line([(f"{label if number == 0 else '':<{LABEL}}", _NAME), *line])
+        _line([(f"{label if number == 0 else '':<{LABEL}}", DIM), *line])
         for number, line in enumerate(lines)
         if line or number == 0
     ]
@@ -172,14 +169,14 @@ def _notes(token: Token) -> list[Chunk]:
 def _characters(text: str) -> list[Chunk]:
     if len(text) == 1:
         name = unicodedata.name(text, "unnamed").lower()
-        return [(plain(text), _BOLD), (f"U+{ord(text):04X}", _PLAIN), (name, _NAME)]
+        return [(plain(text), BOLD), (f"U+{ord(text):04X}", PLAIN), (name, DIM)]
     more = f"and {len(text) - _SHOWN:,} more" if len(text) > _SHOWN else ""
-    return [(plain(text[:_SHOWN]), _BOLD), *([(more, _NAME)] if more else [])]
+    return [(plain(text[:_SHOWN]), BOLD), *([(more, DIM)] if more else [])]
 
 
 def _bytes(content: bytes) -> list[Chunk]:
-    shown = [(f"{byte:02x}", _PLAIN) for byte in content[:_SHOWN]]
-    return [*shown, (f"and {len(content) - _SHOWN:,} more", _NAME)] if len(content) > _SHOWN else shown
+    shown = [(f"{byte:02x}", PLAIN) for byte in content[:_SHOWN]]
+    return [*shown, (f"and {len(content) - _SHOWN:,} more", DIM)] if len(content) > _SHOWN else shown
 
 
 def _built(entry: TokenizerEntry, token: Token, text: str, width: int) -> list[Strip]:
@@ -189,21 +186,21 @@ def _built(entry: TokenizerEntry, token: Token, text: str, width: int) -> list[S
         return []
     if entry.merges is not None:
         steps = entry.merges.steps(tokenizer.token(token.id))
-        chunks: list[Chunk] = [(safe(f"{s.left}+{s.right}→{s.result} #{s.rank:,}", lines=False), _PLAIN) for s in steps]
-        return flow("merges", chunks or [("none (single byte)", _NAME)], width)
+        chunks: list[Chunk] = [(safe(f"{s.left}+{s.right}→{s.result} #{s.rank:,}", lines=False), PLAIN) for s in steps]
+        return flow("merges", chunks or [("none (single byte)", DIM)], width)
     if tokenizer.kind != "wordpiece":
         return []
     if token.end - token.start > _LONG:
-        return flow("path", [("word too long for WordPiece", _NAME)], width)
+        return flow("path", [("word too long for WordPiece", DIM)], width)
     path: list[Chunk] = []
     for match in matches(tokenizer, word_of(view, token, text)):
         tried = [safe(candidate, lines=False) for candidate in match.tried[-_TRIED:]]
         earlier = len(match.tried) - len(tried)
-        path += [(("✗ " if number == 0 else "") + each, _NAME) for number, each in enumerate(tried)]
+        path += [(("✗ " if number == 0 else "") + each, DIM) for number, each in enumerate(tried)]
         if earlier:
-            path.append((f"(after {earlier} longer ones)", _NAME))
+            path.append((f"(after {earlier} longer ones)", DIM))
         found = "✓ " + safe(match.text, lines=False) if match.id is not None else "no match"
-        path.append((found, _BOLD if match.id == token.id else _PLAIN))
+        path.append((found, BOLD if match.id == token.id else PLAIN))
     return flow("path", path, width)
 
 
@@ -215,12 +212,12 @@ def _neighbours(entry: TokenizerEntry, token: Token, width: int) -> list[Strip]:
     def named(ident: int) -> str:
         return safe(tokenizer.token(ident), lines=False).replace(" ", "␣")
 
-    near = [(f"{ident} {named(ident)}", _PLAIN) for ident in lexicon.around(token.id)]
+    near = [(f"{ident} {named(ident)}", PLAIN) for ident in lexicon.around(token.id)]
     lines = flow("neighbours", near, width)
     prefix, sharing = lexicon.sharing(token.id)
     if sharing:
-        shown = [(named(ident), _PLAIN) for ident in sharing]
-        lines += flow("prefix", [(f"{safe(prefix, lines=False)}…", _NAME), *shown], width)
+        shown = [(named(ident), PLAIN) for ident in sharing]
+        lines += flow("prefix", [(f"{safe(prefix, lines=False)}…", DIM), *shown], width)
     return lines
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.message import Message
@@ -27,7 +26,6 @@ WELCOME = (
     ("add", "add a vocabulary"),
 )
 """what an empty text proposes, by action"""
-_PROBLEM, _QUIET = Style(color=BAD), Style(color=MUTED)
 
 
 class TokenRows(Lines, can_focus=True):
@@ -67,9 +65,7 @@ class TokenRows(Lines, can_focus=True):
             return
         told = proposals(actions.proposals("tokens", WELCOME)) if aligned is not None and not aligned.text else []
         told += [
-            line
-            for text, bad in said
-            for line in wrap(Text(safe(text, lines=False), _PROBLEM if bad else _QUIET), width)
+            line for text, bad in said for line in wrap(Text(safe(text, lines=False), BAD if bad else MUTED), width)
         ]
         shown = strips(told, width, height)
         self._said = len(shown)

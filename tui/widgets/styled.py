@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
@@ -31,6 +32,8 @@ SELECTED = "bright_white on magenta"
 SELECTED_MARK = Text("▌", "blue on magenta")
 TITLE = f"bold {BRIGHT}"
 """of a panel or a heading"""
+PLAIN, DIM, BOLD = Style(), Style(color=MUTED), Style.parse(TITLE)
+"""of segments: text, labels and hints, figures"""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())
 
