@@ -116,7 +116,9 @@ class FileWriter:
         self._thread = ThreadPoolExecutor(1, "file-writer")
 
     def soon(self, write: Callable[[], object]) -> None:
-        """Do this after everything that was given before. What it raises is lost: it tells its errors itself."""
+        """Do this after everything that was given before. What it raises is lost, as when the screen is gone: it tells
+        its errors itself.
+        """
         self._thread.submit(write)
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from checkpoints import store
+from engine.lab.tokens import EXAMPLES
 from engine.tokenization import lexicon
 from engine.tokenization.encoding import Encoding, Tokenizer
 from engine.tokenization.find import load
@@ -131,7 +132,7 @@ async def test_the_labs_examples_are_one_key_and_give_the_labs_ids() -> None:
             await pilot.press("e", "ctrl+home", *["down"] * number)
             await shows(pilot, f"this line  {tensor_line(ids)}")
             assert pane.tokenizers.current is not None
-            assert load("gpt2").encode(samples.LAB[number]).ids == ids
+            assert load("gpt2").encode(EXAMPLES[number]).ids == ids
 
 
 async def test_walking_goes_from_token_to_token_with_its_card() -> None:

@@ -278,17 +278,16 @@ def test_neighbours_differ_in_lightness_or_in_an_attribute_and_equal_tokens_shar
             assert all(hues[made.id(index)] == place % HUES for index, place in enumerate(found))
     for styles in (palette.DARK, palette.LIGHT):
         even, odd = (
-            [luminance(style.bgcolor) for style in part if style.bgcolor]
-            for part in (styles.spans[:HUES], styles.spans[HUES:])
+            [luminance(style.bgcolor) for style in part if style.bgcolor] for part in (styles[:HUES], styles[HUES:])
         )
         assert max(even) < min(odd) or max(odd) < min(even)
-        for style in styles.spans:
+        for style in styles:
             assert style.color is not None
             assert style.bgcolor is not None
             light, dark = sorted((luminance(style.color), luminance(style.bgcolor)), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 7.0
     for styles in (palette.NONE, palette.SIXTEEN):
-        assert not set(styles.spans[:HUES]) & set(styles.spans[HUES:])
+        assert not set(styles[:HUES]) & set(styles[HUES:])
 
 
 def luminance(colour: Color) -> float:

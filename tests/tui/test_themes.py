@@ -103,7 +103,7 @@ def test_everything_that_is_text_can_be_read_on_everything_that_it_lies_on(name:
 @pytest.mark.parametrize("name", PALETTES)
 def test_backgrounds_of_tokens_are_nearer_to_the_theme_s_own_background_than_to_its_text(name: str) -> None:
     app = LabApp(theme=name)
-    styles = (*palette.PALETTES[colours_of(app)].spans, *ramp(app))
+    styles = (*palette.PALETTES[colours_of(app)], *ramp(app))
     backgrounds = [style.bgcolor.name for style in styles if style.bgcolor is not None]
     assert len(backgrounds) == 11
     for colour in backgrounds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from tui.generate.generation_tasks import Conversed, Loaded, Probed, ReportWritt
 from tui.generate.session import Damaged, Session, SessionFile
 from tui.generate.settings_strip import SettingsStrip
 from tui.generate.status_lines import Activity
-from tui.generate.sweep_view import Sweep, SweepView
+from tui.generate.sweep_view import SweepView
 from tui.generate.token_tree import RAW, TokenTree
 from tui.generate.token_view import TokenView
 from tui.hints import Hint
@@ -220,20 +219,15 @@ class CompletionPane(Pane):
         self._file_writer.soon(partial(self._write, self.session.record(), dropped))
 
     def _write(self, record: dict[str, object], dropped: list[str]) -> None:
-        said, level = "", "warning"
         try:
             if dropped:
                 self.session_file.add("old-branches.txt", "\n\n".join(["", *dropped]))
             if (other := self.session_file.write(record)) is not None:
-                said = f"another llmlab-tui has saved its text meanwhile; it is now in {other}"
+                told = f"another llmlab-tui has saved its text meanwhile; it is now in {other}"
+                self.app.call_from_thread(self.say, told, "warning")
         except OSError as error:
-            said, level = (
-                f"the text could not be saved in {self.session_file.folder}: {error.strerror or error}",
-                "error",
-            )
-        if said:
-            with contextlib.suppress(RuntimeError):  # the screen may be gone
-                self.app.call_from_thread(self.say, said, level)
+            told = f"the text could not be saved in {self.session_file.folder}: {error.strerror or error}"
+            self.app.call_from_thread(self.say, told, "error")
 
     async def on_unmount(self) -> None:
         """Leaving waits for no model, only for the few milliseconds of this file."""
@@ -325,8 +319,11 @@ class CompletionPane(Pane):
                 tree.write(event.text)
             case Probed():
                 self._cache.learn(tree.before(event.place), event.sampling, event.token)
-            case Token() | Compared() | ReportWritten() if kind == "compare":
-                self._fold_comparison(event)
+            case ReportWritten():
+                self.query_one(SweepView).sweep.path = event.path
+                self.say(f"comparison saved to {event.path}")
+            case Token() | Compared() if kind == "compare":
+                self.query_one(SweepView).sweep.fold(event)
             case Token():
                 tree.fold(event)
                 if not event.prompt:
@@ -345,14 +342,6 @@ class CompletionPane(Pane):
                 if event.level == "error" and kind in FAILURES:
                     still = f"\n\n{self.lm.name} stays loaded." if self.lm is not None and kind == "load" else ""
                     self.tell(FAILURES[kind], f"{event.text}{still}")
-
-    def _fold_comparison(self, event: Token | Compared | ReportWritten) -> None:
-        sweep = self.query_one(SweepView).sweep
-        if isinstance(event, ReportWritten):
-            sweep.path = event.path
-            self.say(f"comparison saved to {event.path}")
-        else:
-            sweep.fold(event)
 
     def _ended(self, kind: str, failed: bool) -> None:
         self._progress = None
@@ -548,6 +537,7 @@ class CompletionPane(Pane):
         self._baseline = self.editor.buffer.text
         self.show_mode(EDIT)
 
+    @on(SweepView.Left)
     def walk(self) -> None:
         """From the editor or a comparison to the tokens."""
         if self.mode == EDIT:
@@ -572,16 +562,10 @@ class CompletionPane(Pane):
                 self.session.message = text
 
     @on(Editor.Changed)
-    def _edited(self, event: Editor.Changed) -> None:
-        event.stop()
+    def _edited(self) -> None:
         if self.mode == EDIT and self.editor.buffer.text != self._baseline:
             self._dirty = True
             self._save_later()
-
-    def show_comparison(self, sweep: Sweep) -> None:
-        """Show a comparison from its beginning."""
-        self.query_one(SweepView).begin(sweep)
-        self.show_mode(SWEEP)
 
     # -- what the shell asks -----------------------------------------------------------------------------------------
 

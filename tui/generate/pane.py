@@ -182,7 +182,6 @@ class GeneratePane(CompletionPane):
 
     @on(TokenView.Walked)
     def _walked(self, event: TokenView.Walked) -> None:
-        event.stop()
         self.move(event.place)
 
     def action_alternative(self, by: int) -> None:
@@ -240,7 +239,6 @@ class GeneratePane(CompletionPane):
 
     @on(SettingsStrip.Changed)
     def _settings_changed(self, event: SettingsStrip.Changed) -> None:
-        event.stop()
         self.session.sampling = event.sampling
         if self.writing:
             self.background.send(SetSampling(event.sampling))
@@ -250,6 +248,7 @@ class GeneratePane(CompletionPane):
 
     # -- chat ----------------------------------------------------------------------------------------------------------
 
+    @on(SettingsStrip.ChatChanged)
     def action_chat(self) -> None:
         """Put the prompt into the model's chat template, or take the message out of it."""
         if not self._can_chat():
@@ -294,11 +293,6 @@ class GeneratePane(CompletionPane):
         else:
             self.session.message = message
             self.edit()
-
-    @on(SettingsStrip.ChatChanged)
-    def _chat_changed(self, event: SettingsStrip.ChatChanged) -> None:
-        event.stop()
-        self.action_chat()
 
     # -- comparisons -------------------------------------------------------------------------------------------------
 
@@ -345,12 +339,12 @@ class GeneratePane(CompletionPane):
             self.say("the model is not loaded yet", "warning")
             return
         comparison = make(self.tokens.prompt or tasks.usual_prompt(self.lm))
-        self.show_comparison(Sweep(comparison, self.marks))
+        self.query_one(SweepView).begin(Sweep(comparison, self.marks))
+        self.show_mode(SWEEP)
         self.ask("compare", partial(tasks.compare, self.lm, comparison, templated=self.conversation is not None))
 
     @on(SweepView.Taken)
     def _taken(self, event: SweepView.Taken) -> None:
-        event.stop()
         if self.lm is None:
             return
         self.show_mode(WALK)
@@ -359,11 +353,6 @@ class GeneratePane(CompletionPane):
         self.tokens.grow(event.column.setting.sampling)
         self.ask("replay", partial(tasks.replay, self.lm, source(self.tokens, self.lm), event.column.tokens))
         self.changed()
-
-    @on(SweepView.Left)
-    def _left(self, event: SweepView.Left) -> None:
-        event.stop()
-        self.walk()
 
     # -- models and files --------------------------------------------------------------------------------------------
 

@@ -212,7 +212,7 @@ class AlignedText:
         return Segment(set_cell_size(name, self.look.gutter - 1) + " ", DIM)
 
     def _style(self, view: Tokenized, token: Token, now: Token | None) -> Style:
-        style = UNKNOWN if token.unknown else self.look.palette.spans[colour(view, token.index)]
+        style = UNKNOWN if token.unknown else self.look.palette[colour(view, token.index)]
         if token.special:
             style += SPECIAL
         return style + CURRENT if _is(token, now) else style

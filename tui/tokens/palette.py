@@ -5,7 +5,7 @@ So neighbours differ in lightness for every kind of colour vision; where there a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TypeAlias
 
 from rich.style import Style
 
@@ -20,28 +20,22 @@ CURRENT = Style(reverse=True, bold=True)
 """the caret's token; both are added to the style of a span"""
 
 
-@dataclass(frozen=True)
-class Palette:
-    """Styles of spans: ``HUES`` for even places, then as many for odd ones."""
-
-    spans: tuple[Style, ...]
+Palette: TypeAlias = tuple[Style, ...]
+"""styles of spans: ``HUES`` for even places, then as many for odd ones"""
 
 
-def _palette(text: str, even: str, odd: str) -> Palette:
-    return Palette(tuple(Style.parse(f"{text} on {colour}") for colour in f"{even} {odd}".split()))
+def _palette(text: str, backgrounds: str) -> Palette:
+    return tuple(Style.parse(f"{text} on {colour}") for colour in backgrounds.split())
 
 
-DARK = _palette("#ffffff", "#262c6b #123a30 #3b3512 #43203f", "#3e52a8 #305e56 #635427 #7b436b")
-LIGHT = _palette("#0d1016", "#d3ddff #b5f2d2 #f3eaa0 #fbd9e3", "#8fb2ee #72c79c #d6ae52 #d79bc0")
-SIXTEEN = Palette(
-    tuple(Style.parse(f"bright_white on {colour}") for colour in ("blue", "red", "blue", "red"))
-    + tuple(Style.parse(f"black on {colour}") for colour in ("green", "yellow", "cyan", "white"))
-)
-NONE = Palette((Style.null(),) * HUES + (Style(underline=True),) * HUES)
+DARK = _palette("#ffffff", "#262c6b #123a30 #3b3512 #43203f #3e52a8 #305e56 #635427 #7b436b")
+LIGHT = _palette("#0d1016", "#d3ddff #b5f2d2 #f3eaa0 #fbd9e3 #8fb2ee #72c79c #d6ae52 #d79bc0")
+SIXTEEN = _palette("bright_white", "blue red blue red") + _palette("black", "green yellow cyan white")
+NONE = (Style.null(),) * HUES + (Style(underline=True),) * HUES
 PALETTES = {"dark": DARK, "light": LIGHT, "16": SIXTEEN, "none": NONE}
 """by the colours that are shown, see :func:`tui.themes.colours_of`"""
 
 
 def colour(view: Tokenized, index: int) -> int:
-    """The place in :attr:`Palette.spans` of a token's style."""
+    """The place in a palette of a token's style."""
     return ((view.id(index) + 1) * 2654435761 >> 9) % HUES + HUES * (index % 2)

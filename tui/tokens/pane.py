@@ -15,6 +15,7 @@ from textual.containers import Container
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
+from engine.lab.tokens import EXAMPLES
 from engine.tokenization.encoding import NoTokenizer
 from engine.tokenization.lexicon import corpus
 from engine.tokenization.spans import Tokenized, tokenize
@@ -303,7 +304,7 @@ class TokensPane(TokensInputOutput):
     # -- texts and vocabularies --------------------------------------------------------------------------------------
 
     def action_lab(self) -> None:
-        self.editor.load("\n".join(samples.LAB))
+        self.editor.load("\n".join(EXAMPLES))
 
     def action_english(self) -> None:
         self.editor.load(samples.ENGLISH)
@@ -382,8 +383,7 @@ class TokensPane(TokensInputOutput):
             storage.save(state)
         except OSError as error:
             told = safe(f"the text could not be saved: {reason(error)}", lines=False)
-            with contextlib.suppress(RuntimeError):  # the screen may be gone
-                self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)
+            self.app.call_from_thread(self.app.notify, told, severity="warning", markup=False)
 
     async def on_unmount(self) -> None:
         """What was typed in the last second is kept too."""

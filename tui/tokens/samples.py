@@ -1,10 +1,6 @@
-"""Texts that are one key away: the lab's examples, a page of English, and a page in Dante's Italian."""
+"""Texts that are one key away: a page of English, and a page in Dante's Italian."""
 
 from __future__ import annotations
-
-from engine.lab.tokens import EXAMPLES
-
-LAB = EXAMPLES
 
 ENGLISH = """\
 The old ferry leaves at ten past seven, and nobody on it talks before the second bridge. Fishermen look at the \

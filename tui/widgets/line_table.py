@@ -13,7 +13,7 @@ from textual.message import Message
 
 from tui.hints import Hint
 from tui.text import safe
-from tui.widgets.lines import Lines, pointing
+from tui.widgets.lines import FocusLines, Lines, pointing
 from tui.widgets.styled import MUTED, SELECTED, SELECTED_MARK, strips, window
 
 MARGIN = 2  # cells before the columns
@@ -151,7 +151,7 @@ def _text(cell: Cell) -> Text:
     return Text(safe(shown, lines=False), style)
 
 
-class TableView(Lines, can_focus=True):
+class TableView(FocusLines):
     """A table with a cursor, moved by keys, clicks and the wheel. Only rows that are seen are made."""
 
     DEFAULT_CSS = "TableView { height: 1fr; }"
@@ -196,17 +196,14 @@ class TableView(Lines, can_focus=True):
         """Other rows, or others of their cells."""
         self.entries = entries
         self.cursor = max(0, min(cursor, len(entries) - 1))
-        self._draw()
+        self.draw()
 
     def move(self, cursor: int) -> None:
         """Put the cursor on another row."""
         self.show(self.entries, cursor)
         self.post_message(self.Moved())
 
-    def on_resize(self) -> None:
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
         room = max(1, self.size.height - 1)
         self._first = max(self.cursor - room + 1, min(self._first, self.cursor, max(0, len(self.entries) - room)))
         table, lines = self.table, []

@@ -11,7 +11,6 @@ import workbench
 
 from engine.lab import tokens
 from engine.tokenization.find import bundled
-from tui.tokens import samples
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +35,9 @@ def test_every_text_has_the_tokens_of_transformers(theirs: Any) -> None:
         assert list(one.pieces) == pieces
 
 
-def test_the_examples_are_those_of_the_tokens_pane_and_differ_as_the_exercise_has_it() -> None:
+def test_the_examples_differ_as_the_exercise_has_it() -> None:
     found = tokens.measure()
-    assert tuple(one.text for one in found.examples) == samples.LAB
+    assert tuple(one.text for one in found.examples) == tokens.EXAMPLES
     assert [one.ids for one in found.examples] == [
         *((15496, 2159), (31373, 2159), (23748, 2159), (15496, 10603), (15496, 2159, 220))
     ]
