@@ -14,37 +14,26 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.theme import Theme
 
+_COLOURS = {
+    "background": ("#0f1118", "#fafbfc"),
+    "panel": ("#151822", "#f1f3f7"),
+    "raised": ("#1e2331", "#e6e9f0"),
+    "selection": ("#2a2c4a", "#e2ddfa"),
+    "border": ("#4a5373", "#a0a9bc"),
+    "accent": ("#a99cff", "#5b3fc4"),
+    "bright": ("#f3f5fb", "#0d1016"),
+    "text": ("#ccd3e4", "#272c38"),
+    "muted": ("#929bb4", "#566072"),
+    "good": ("#8ee6cf", "#13695f"),
+    "warn": ("#ffd24a", "#945200"),
+    "bad": ("#f4838a", "#7a1230"),
+    "series": (
+        "#59d4fb #b97240 #a8f2c8 #b86c8a #d9d206 #4f7af9",
+        "#1f739d #772c19 #207257 #781c59 #966105 #2000d2",
+    ),
+}
 PALETTES = {
-    "lab-dark": {
-        "background": "#0f1118",
-        "panel": "#151822",
-        "raised": "#1e2331",
-        "selection": "#2a2c4a",
-        "border": "#4a5373",
-        "accent": "#a99cff",
-        "bright": "#f3f5fb",
-        "text": "#ccd3e4",
-        "muted": "#929bb4",
-        "good": "#8ee6cf",
-        "warn": "#ffd24a",
-        "bad": "#f4838a",
-        "series": "#59d4fb #b97240 #a8f2c8 #b86c8a #d9d206 #4f7af9",
-    },
-    "lab-light": {
-        "background": "#fafbfc",
-        "panel": "#f1f3f7",
-        "raised": "#e6e9f0",
-        "selection": "#e2ddfa",
-        "border": "#a0a9bc",
-        "accent": "#5b3fc4",
-        "bright": "#0d1016",
-        "text": "#272c38",
-        "muted": "#566072",
-        "good": "#13695f",
-        "warn": "#945200",
-        "bad": "#7a1230",
-        "series": "#1f739d #772c19 #207257 #781c59 #966105 #2000d2",
-    },
+    name: {role: pair[place] for role, pair in _COLOURS.items()} for place, name in enumerate(("lab-dark", "lab-light"))
 }
 """hexadecimal colours by role; the six of ``series`` differ for every kind of colour vision"""
 
