@@ -56,7 +56,6 @@ class LabApp(EndingApp):
     """Holds the panes; any number of runs may be under way, each in a process of its own."""
 
     TITLE = "llmlab-tui"
-    ENABLE_COMMAND_PALETTE = True
     BINDINGS = bindings("everywhere")
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-middle"), (100, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]

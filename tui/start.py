@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 
 from checkpoints import home
@@ -23,7 +24,7 @@ def first_pane() -> str:
 def open_screen() -> int:
     """Run the full-screen program. Returns its exit code; 2 when this terminal cannot show it."""
     there = sys.stdin.isatty() and sys.stderr.isatty()
-    problem = terminal.refusal(os.environ, terminal=there, size=terminal.size() if there else (0, 0))
+    problem = terminal.refusal(os.environ, terminal=there, size=shutil.get_terminal_size() if there else (0, 0))
     if problem is not None:
         print_message(f"llmlab-tui: {problem}")
         return 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -90,12 +89,6 @@ def guarded(log: Path) -> Iterator[None]:
             screen.close()
         os.close(kept_out)
         os.close(kept_err)
-
-
-def size() -> tuple[int, int]:
-    """Columns and rows of the terminal."""
-    found = shutil.get_terminal_size()
-    return found.columns, found.lines
 
 
 def _open_log(log: Path) -> int:

@@ -23,11 +23,10 @@ def size(bytes_: float | None) -> str:
     """Bytes in binary units; ``?`` when unknown."""
     if bytes_ is None:
         return "?"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if bytes_ < 1024 or unit == "GiB":
-            return f"{bytes_:.0f} B" if unit == "B" else f"{bytes_:.1f} {unit}"
-        bytes_ /= 1024
-    raise AssertionError
+    for unit, least in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if bytes_ >= least:
+            return f"{bytes_ / least:.1f} {unit}"
+    return f"{bytes_:.0f} B"
 
 
 def progress(event: Progress) -> str:

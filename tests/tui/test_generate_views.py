@@ -267,7 +267,6 @@ def test_a_comparison_is_folded_column_by_column() -> None:
                            distinct_2=None, mean_logprob=-1.25, tokens_per_second=9.87))  # fmt: skip
     assert made.done
     assert made.columns[0].figures() == ("0.50", "–", "-1.25", "9.9")
-    made.fold(Token(0, 0, "x", None, None, None, None, None, False, (), 99))  # of no column
     assert [len(column.tokens) for column in made.columns] == [3] * 6
 
 

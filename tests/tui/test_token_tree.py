@@ -107,7 +107,7 @@ def test_a_completion_is_added_to_the_end_and_the_cursor_follows_unless_it_was_m
 def test_settings_that_change_in_the_middle_belong_to_the_tokens_after() -> None:
     made = prompted("a")
     complete(made, "b")
-    made.drawn_with(Sampling(greedy=True))
+    made.drawn = Sampling(greedy=True)
     made.fold(token(2, 101, "c"))
     assert [made.nodes[number].drawn for number in made.path[1:]] == [COLD, Sampling(greedy=True)]
 

@@ -87,7 +87,13 @@ def card(position: Position, width: int) -> list[Strip]:
     node = position.node
     if node is None:
         return []
-    return [_facts(facts, width) for facts in about(position, node)]
+    lines = []
+    for facts in about(position, node):
+        segments = []
+        for name, value in facts:
+            segments += [Segment(f" {name} " if name else " ", DIM), Segment(f"{value} ", BOLD)]
+        lines.append(_line(segments, width))
+    return lines
 
 
 def about(position: Position, node: Node) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -114,23 +120,24 @@ def about(position: Position, node: Node) -> tuple[list[tuple[str, str]], list[t
 def draw(position: Position, picked: int, width: int, height: int) -> list[Strip]:
     """A line for each candidate that has room and 0.01 %, the rest as one, then what was cut."""
     if not position.candidates:
-        return _wrapped(position.note, width, height)
+        note = wrap(Text(position.note, MUTED), width - 1)
+        return strips([Text(" ").append_text(line) for line in note], width, height)
     sampling = position.sampling
     bar = max(0, min(24, width - 35))
     word = max(4, width - bar - 23)
     tempered, last = heads(sampling)
     header = f"{'%':>{2 + word + bar}}"
-    strips = [Strip([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)]).adjust_cell_length(width)]
+    lines = [_line([Segment(f"{header} {'model':>5}  {tempered:>5}  {last:>6}", DIM)], width)]
     first, shown = rows_of(position, picked, height)
     most = max(max(one.probability, one.final) for one in position.candidates)
     here = position.node.id if position.node is not None else None
     for number, one in enumerate(shown, first):
-        strips.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
+        lines.append(_row(one, number == picked, one.id == here, position, (word, bar), most, width))
     if left := len(position.candidates) - first - len(shown):
-        strips.append(_line([Segment(f"  … {left:,} more", DIM)], width))
+        lines.append(_line([Segment(f"  … {left:,} more", DIM)], width))
     if height > 2:
-        strips.append(_line(_cuts(position), width))
-    return strips[:height]
+        lines.append(_line(_cuts(position), width))
+    return lines[:height]
 
 
 def heads(sampling: Sampling | None) -> tuple[str, str]:
@@ -207,19 +214,8 @@ def _greedy(position: Position) -> bool:
     return position.sampling is not None and position.sampling.greedy
 
 
-def _facts(facts: list[tuple[str, str]], width: int) -> Strip:
-    segments = []
-    for name, value in facts:
-        segments += [Segment(f" {name} " if name else " ", DIM), Segment(f"{value} ", BOLD)]
-    return _line(segments, width)
-
-
 def _line(segments: list[Segment], width: int) -> Strip:
     return Strip(segments).adjust_cell_length(width)
-
-
-def _wrapped(text: str, width: int, height: int) -> list[Strip]:
-    return strips([Text(" ").append_text(line) for line in wrap(Text(text, DIM), width - 1)], width, height)
 
 
 class CandidateView(FocusLines):

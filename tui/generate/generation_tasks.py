@@ -54,16 +54,12 @@ def recode(tokens: Pieces, draft: str, tokenizer: Tokenizer) -> tuple[int, Piece
         return len(tokens), []
     start = len(tokens) if tokenizer.cut is not None else 0
     following = draft
-    while start > 0 and not (following.startswith(" ") and _ends_word(tokens[start - 1][1])):
+    while start > 0 and not (following.startswith(" ") and tokens[start - 1][1][-1:].strip()):
         start -= 1
         following = tokens[start][1]
     made = encode(tokenizer, "".join(text for _, text in tokens[start:]) + draft)
     same = common_start(tokens[start:], made)
     return start + same, made[same:]
-
-
-def _ends_word(text: str) -> bool:
-    return text != "" and not text[-1].isspace()
 
 
 CANDIDATES = 20

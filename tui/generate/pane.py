@@ -242,7 +242,7 @@ class GeneratePane(CompletionPane):
         self.session.sampling = event.sampling
         if self.writing:
             self.background.send(SetSampling(event.sampling))
-            self.tokens.drawn_with(event.sampling)
+            self.tokens.drawn = event.sampling
         self.changed()
         self.look_soon()
 

@@ -26,24 +26,16 @@ from tui.widgets.lines import FocusLines
 from tui.widgets.styled import BAD, BOLD, DIM, PLAIN, SELECTED, cut
 
 NAMES = {
-    "greedy": "greedy",
-    "temperature": "T",
-    "top_k": "top-k",
-    "top_p": "top-p",
-    "min_p": "min-p",
-    "repetition_penalty": "repetition",
-    "max_new_tokens": "new",
-    "seed": "seed",
+    "greedy": ("greedy", "greedy"),
+    "temperature": ("T", "temperature"),
+    "top_k": ("top-k", "top-k"),
+    "top_p": ("top-p", "top-p"),
+    "min_p": ("min-p", "min-p"),
+    "repetition_penalty": ("repetition", "repetition penalty"),
+    "max_new_tokens": ("new", ""),
+    "seed": ("seed", ""),
 }
-TERMS = {
-    "greedy": "greedy",
-    "temperature": "temperature",
-    "top_k": "top-k",
-    "top_p": "top-p",
-    "min_p": "min-p",
-    "repetition_penalty": "repetition penalty",
-}
-"""of the glossary"""
+"""the label of each setting and its term of the glossary"""
 OFF: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
 """values that leave everything as it is"""
 _LADDERS: dict[str, tuple[float, ...]] = {
@@ -105,11 +97,7 @@ def spell(sampling: Sampling, name: str) -> str:
 
 def drawn(sampling: Sampling, name: str) -> str:
     """A setting as it is drawn: one that changes nothing is off."""
-    return spell(sampling, name) if _on(sampling, name) else "off"
-
-
-def _on(sampling: Sampling, name: str) -> bool:
-    return bool(getattr(sampling, name) != OFF.get(name))
+    return "off" if getattr(sampling, name) == OFF.get(name) else spell(sampling, name)
 
 
 class SettingsStrip(FocusLines):
@@ -194,18 +182,15 @@ class SettingsStrip(FocusLines):
     def _setting(self, place: int, name: str) -> list[Segment]:
         mine = self.has_focus and place == self._place
         back = _ROW if mine else PLAIN
+        label = CHAT if name == CHAT else NAMES[name][0]
+        head = Segment(f"{'▌' if mine else ' '}{label} ", (PLAIN if mine else DIM) + back)
         if name == CHAT:
-            style = BOLD if self._chat == "on" else DIM
-            return [
-                Segment(f"{'▌' if mine else ' '}chat ", (PLAIN if mine else DIM) + back),
-                Segment(f"{self._chat} ", style + back),
-            ]
-        on = _on(self.sampling, name)
-        value = f"{self._typed}▏" if mine and self._typed else drawn(self.sampling, name)
+            return [head, Segment(f"{self._chat} ", (BOLD if self._chat == "on" else DIM) + back)]
+        shown = drawn(self.sampling, name)
+        value = f"{self._typed}▏" if mine and self._typed else shown
         idle = self.sampling.greedy and name in ("temperature", "top_k", "top_p", "min_p", "seed")
-        style = _WRONG if mine and self._wrong else DIM if idle or not on else BOLD
-        label = Segment(f"{'▌' if mine else ' '}{NAMES[name]} ", (PLAIN if mine else DIM) + back)
-        return [label, Segment(f"{value} ", style + back), Segment(" ")]
+        style = _WRONG if mine and self._wrong else DIM if idle or shown == "off" else BOLD
+        return [head, Segment(f"{value} ", style + back), Segment(" ")]
 
     def _foot(self, width: int) -> Strip:
         """What is wrong with what was typed, else what the chosen setting means and the keys."""
@@ -221,10 +206,10 @@ class SettingsStrip(FocusLines):
         names = sorted(NAMES, key=lambda name: self.has_focus and name != self.chosen)
         found = [
             Hint(
-                NAMES[name],
+                NAMES[name][0],
                 (drawn(self.sampling, name),),
                 setting(known[name], spell(self.sampling, name), spell(default, name)),
-                TERMS.get(name, ""),
+                NAMES[name][1],
             )
             for name in names
         ]

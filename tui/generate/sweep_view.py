@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from engine.lm.sweep import RUN, Comparison, Setting
-from engine.runs.events import Compared, Event, Token
+from engine.runs.events import Compared, Token
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import NOTHING, ramp, surprise
 from tui.hints import Hint
@@ -85,20 +85,13 @@ class Sweep:
         """Whether every setting has been run."""
         return all(column.compared is not None for column in self.columns)
 
-    @property
-    def current(self) -> int:
-        """The first column that is written, else the last one that was."""
-        begun = [number for number, column in enumerate(self.columns) if column.tokens or column.compared]
-        return next((number for number in begun if self.columns[number].compared is None), max(begun, default=0))
-
-    def fold(self, event: Event) -> None:
+    def fold(self, event: Token | Compared) -> None:
         """Take in a token, or the end of a column."""
-        if isinstance(event, Token | Compared) and 0 <= event.stream < len(self.columns):
-            column = self.columns[event.stream]
-            if isinstance(event, Compared):
-                column.compared = event
-            else:
-                column.tokens.append(event)
+        column = self.columns[event.stream]
+        if isinstance(event, Compared):
+            column.compared = event
+        else:
+            column.tokens.append(event)
 
 
 class SweepView(FocusLines):
@@ -240,23 +233,22 @@ class SweepView(FocusLines):
 
     def action_choose(self, by: int) -> None:
         """Another column."""
-        if self.sweep.columns:
-            self._follow = False
-            self.chosen = (self.chosen + by) % len(self.sweep.columns)
-            self.draw()
+        self._follow = False
+        self.chosen = (self.chosen + by) % len(self.sweep.columns)
+        self.draw()
 
     def action_roll(self, by: int) -> None:
         """Further up or down in the texts."""
-        if self.sweep.columns:
-            longest = max(len(column.layout.rows) for column in self.sweep.columns)
-            self._follow = False
-            self._top = max(0, min(self._top + by, longest - 1))
-            self.draw()
+        longest = max(len(column.layout.rows) for column in self.sweep.columns)
+        self._follow = False
+        self._top = max(0, min(self._top + by, longest - 1))
+        self.draw()
 
     def action_take(self) -> None:
         """The chosen column becomes the text."""
-        if self.sweep.columns and self.sweep.columns[self.chosen].tokens:
-            self.post_message(self.Taken(self.sweep.columns[self.chosen]))
+        column = self.sweep.columns[self.chosen]
+        if column.tokens:
+            self.post_message(self.Taken(column))
 
     def action_leave(self) -> None:
         """Back to the text."""

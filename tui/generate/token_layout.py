@@ -43,7 +43,8 @@ class TokenLayout:
         same = common_start(self._items, items) if width == self._width else 0
         if width == self._width and same == len(self._items) == len(items):
             return
-        row = self._row_to_go_on_from(same)
+        # A word may move to the next line when it grows, so the line before the first change is laid out too.
+        row = max(0, self.row_of(same - 1) - 1) if same and self.rows[0] else 0
         first = self.rows[row][0][0] if self.rows[row] else 0
         while row > 0 and self.rows[row - 1] and self.rows[row - 1][-1][0] == first:
             row -= 1  # a token that began in the line before is laid out from its beginning
@@ -75,12 +76,6 @@ class TokenLayout:
             if column < end:
                 return place
         return self.rows[row][-1][0]
-
-    def _row_to_go_on_from(self, same: int) -> int:
-        """A word may move to the next line when it grows, so the line before the first change is laid out too."""
-        if same == 0 or not self.rows[0]:
-            return 0
-        return max(0, self.row_of(same - 1) - 1)
 
     def _fill(self, first: int) -> None:
         room = self._width - 2  # the last columns are for a space and a line break

@@ -84,7 +84,8 @@ class TokenTree:
         self._redo: list[View] = []
         self._detailed: list[int] = []
         self._base = self._model = 0
-        self._drawn: Sampling | None = None
+        self.drawn: Sampling | None = None
+        """the settings of the completion that goes on"""
         self._head = False
 
     # -- the text ----------------------------------------------------------------------------------------------------
@@ -204,11 +205,7 @@ class TokenTree:
     def grow(self, sampling: Sampling) -> None:
         """The tokens that come next belong to a new completion, drawn with ``sampling``."""
         self._head = True
-        self._drawn = sampling
-
-    def drawn_with(self, sampling: Sampling) -> None:
-        """The settings of the completion have changed."""
-        self._drawn = sampling
+        self.drawn = sampling
 
     def fold(self, token: Token) -> None:
         """Take in a token: a prompt's gets its probabilities, any other is added to the end of the text."""
@@ -221,7 +218,7 @@ class TokenTree:
         node = self._child(self.tip, token.id, token.text, self._model, prompt=False)
         self._learn(node, token)
         self.nodes[node].head |= self._head
-        self.nodes[node].drawn = self._drawn
+        self.nodes[node].drawn = self.drawn
         self._head = False
         self.path.append(node)
         if following:
@@ -344,17 +341,13 @@ class TokenTree:
             node = self.nodes[node].parent
         return path[::-1]
 
-    def leaves(self) -> list[int]:
-        """The nodes that nothing follows, oldest first."""
-        return [number for number, node in enumerate(self.nodes) if number and not node.children]
-
     def prune(self) -> list[str]:
         """Let the oldest branches go while there are too many nodes; returns the texts that are no longer held."""
         if len(self.nodes) <= MOST:
             return []
         kept = {0, *self.path}
         dropped = []
-        for leaf in reversed(self.leaves()):
+        for leaf in [number for number, node in enumerate(self.nodes) if number and not node.children][::-1]:
             way = self.way(leaf)
             if len(kept.union(way)) <= MOST * LEFT:
                 kept.update(way)

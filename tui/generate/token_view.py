@@ -117,11 +117,6 @@ class TokenView(Lines, can_focus=True):
         self._follow()
         self._draw()
 
-    def scroll(self, rows: int) -> None:
-        """Look further up or down; the cursor stays where it is."""
-        self._top = max(0, min(self._top + rows, len(self._layout.rows) - self.size.height))
-        self._draw()
-
     def line_from(self, place: int, by: int) -> int:
         """The place ``by`` lines from ``place``, at about the same column."""
         row = self._layout.row_of(place)
@@ -194,8 +189,9 @@ class TokenView(Lines, can_focus=True):
         self.show(self._tree, writing=self.writing)
 
     def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
-        event.stop()
-        self.scroll(3 * event.by)
+        """Look further up or down; the cursor stays where it is."""
+        self._top = max(0, min(self._top + 3 * event.by, len(self._layout.rows) - self.size.height))
+        self._draw()
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from textual import on, work
@@ -118,8 +119,9 @@ class TokensInputOutput(Pane):
     @work(exclusive=True, group="ask", exit_on_error=False)
     async def action_save_ids(self) -> None:
         views = self.tokenizers.views
-        told, proposed = "A JSON file with text, ids and offsets in every vocabulary.", str(storage.export_path())
-        path = await ask_path(self.app, "Save ids", told, proposed, blank="enter a file name")
+        told = "A JSON file with text, ids and offsets in every vocabulary."
+        proposed = storage.folder() / f"ids-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        path = await ask_path(self.app, "Save ids", told, str(proposed), blank="enter a file name")
         if path is None:
             return
         try:

@@ -375,7 +375,8 @@ class TokensPane(TokensInputOutput):
     def _save(self) -> None:
         buffer = self.editor.buffer
         self._unsaved = False
-        state = storage.TokensState(buffer.text, buffer.caret, self.tokenizers.names, self._ids, self._marks)
+        names = tuple(entry.name for entry in self.tokenizers.entries)
+        state = storage.TokensState(buffer.text, buffer.caret, names, self._ids, self._marks)
         self._file_writer.soon(partial(self._write, state))
 
     def _write(self, state: storage.TokensState) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,11 +63,6 @@ def export(path: Path, text: str, views: Sequence[Tokenized]) -> None:
         for view in views
     ]
     _write(path, json.dumps({"text": text, "tokenizers": tokenizers}))
-
-
-def export_path() -> Path:
-    """A name for saved ids that is not taken."""
-    return folder() / f"ids-{time.strftime('%Y%m%d-%H%M%S')}.json"
 
 
 def read(path: Path) -> str:

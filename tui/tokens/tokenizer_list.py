@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine.tokenization.encoding import NoTokenizer, Tokenizer
 from engine.tokenization.find import load
@@ -24,7 +24,7 @@ class TokenizerEntry:
     lexicon: Lexicon | None = None
     occurrences: Occurrences | None = None
     reference: Counts | None = None
-    learnt: bool = field(default=False)
+    learnt: bool = False
 
     def load(self) -> None:
         """Find the tokenizer. Slow: files, perhaps a network. Never raises what a name can cause."""
@@ -89,11 +89,6 @@ class TokenizerList:
         ready = self.ready
         return ready[min(self._primary, len(ready) - 1)] if ready else None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As the user gave them."""
-        return tuple(entry.name for entry in self.entries)
-
     def put(self, text: str, views: Sequence[Tokenized]) -> None:
         """Show another text, or the same one in other vocabularies."""
         by_tokenizer = {view.tokenizer: view for view in views}
@@ -142,11 +137,9 @@ class TokenizerList:
 
     def said(self) -> list[tuple[str, bool]]:
         """Lines to say above the rows, with whether something is wrong: what loads, what failed."""
+        if not self.entries:
+            names = "gpt2, wordpiece, smollm2, bundled, a run, a path, a Hub name"
+            return [(f"No vocabulary. a adds one: {names}.", False)]
         said = [(f"{entry.name}: {entry.problem}", True) for entry in self.entries if entry.problem]
         loading = [entry for entry in self.entries if not entry.problem and entry.tokenizer is None]
-        said += [(f"{entry.name}: loading…", False) for entry in loading]
-        if not self.entries:
-            said.append(
-                ("No vocabulary. a adds one: gpt2, wordpiece, smollm2, bundled, a run, a path, a Hub name.", False)
-            )
-        return said
+        return said + [(f"{entry.name}: loading…", False) for entry in loading]

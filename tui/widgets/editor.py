@@ -169,7 +169,6 @@ class Editor(FocusLines):
         self.release_mouse()
 
     def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
-        event.stop()
         self.action_go("down" if event.by > 0 else "up")
 
     def action_go(self, where: str, select: bool = False) -> None:

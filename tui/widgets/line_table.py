@@ -232,7 +232,6 @@ class TableView(FocusLines):
             self.post_message(self.Chosen())
 
     def on_lines_scrolled(self, event: Lines.Scrolled) -> None:
-        event.stop()
         self.action_move(event.by)
 
     def on_lines_pointed(self, event: Lines.Pointed) -> None:

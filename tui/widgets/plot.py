@@ -171,7 +171,8 @@ class Plot:
         """The plot with its axes, in exactly ``height`` lines of ``width`` cells."""
         for row, label in self._labels:
             self._place(row, label)
-        ticks = {self._dot(self._origin, value)[1] // 4: label for value, label in self.y.ticks}
+        origin = 10**self.x.low if self.x.log else self.x.low
+        ticks = {self._dot(origin, value)[1] // 4: label for value, label in self.y.ticks}
         lines = []
         for row in range(self.rows):
             line = Text(f"{ticks.get(row, ''):>{self._margin - 1}} ", MUTED)
@@ -180,10 +181,6 @@ class Plot:
                 line.append(*self._cells.get((column, row), (" ", "")))
             lines.append(line)
         return [strip(line, self.width) for line in [*lines, *self._foot()]]
-
-    @property
-    def _origin(self) -> float:
-        return 10**self.x.low if self.x.log else self.x.low
 
     def _place(self, row: int, label: str) -> None:
         """Write a label over the dashes of its line: as far to the right as no curve is in the way, or nowhere."""
