@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.generate import candidate_view as funnel
@@ -11,79 +12,12 @@ from tui.generate.candidate_view import Position
 from tui.generate.status_lines import Activity
 from tui.generate.token_tree import TokenTree
 from tui.generate.token_view import LEVELS
-from tui.hints import Hint, Row, hints
+from tui.hints import Hint, hints, read
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
-HEAD = (
-    Row(
-        "parameters",
-        "The model has {parameters} parameters.",
-        "Decoding a token takes about two operations for each: a multiplication and an addition.",
-        "parameter",
-    ),
-    Row(
-        "bytes",
-        "The parameters take {bytes} as {precision}.",
-        "For each token that is decoded alone, all of them are read from memory once.",
-    ),
-    Row(
-        "context",
-        "The text takes {used} of the {all} tokens that the model can see.",
-        "{full}",
-        "context",
-    ),
-    Row(
-        "tokens/s",
-        "The completion gets {tokens/s} tokens per second, {time} each.",
-        "Reading the prompt, the prefill, is not counted.",
-        "decode",
-    ),
-)
-TOKEN = (
-    Row(
-        "p",
-        "The model gives this token a probability of {p}, before temperature and cuts.",
-        "That is a surprisal of {surprise}: its negative logarithm.",
-        "surprise",
-    ),
-    Row(
-        "rank",
-        "Among all tokens of the vocabulary this one has rank {rank} at this position.",
-        "Rank 1 is the most probable one, which greedy decoding takes.",
-        "greedy",
-    ),
-    Row(
-        "entropy",
-        "The model's distribution at this position has an entropy of {entropy} nats.",
-        "It is as uncertain as among {equal} equally probable tokens.",
-        "entropy",
-    ),
-    Row(
-        "drawn",
-        "After temperature and cuts the token was drawn with a probability of {drawn}.",
-        "The model itself gives it {p}.",
-        "temperature",
-    ),
-    Row(
-        "kept",
-        "The settings left {kept} tokens to draw from.",
-        "top-k, top-p and min-p remove the less probable ones.",
-        "top-p",
-    ),
-    Row(
-        "branch",
-        "The text has taken branch {branch} here.",
-        "[ and ] switch between the continuations.",
-    ),
-    Row(
-        "id",
-        "The token is number {id} of the vocabulary.",
-        "The model receives and returns such numbers; the text is only for people.",
-        "token",
-    ),
-)
+VIEWS = read(Path(__file__).with_suffix(".jsonl"))
 
 
 def head(lm: LanguageModel, activity: Activity) -> list[Hint]:
@@ -93,7 +27,7 @@ def head(lm: LanguageModel, activity: Activity) -> list[Hint]:
     full = f"{left:,} are left; then it sees the last ones only." if lm.slides else f"{left:,} are left."
     more = {"precision": lm.precision, "used": f"{used:,}", "all": f"{lm.context:,}", "full": full}
     more["time"] = f"{1000 / activity.speed:,.3g} ms" if activity.speed else ""
-    return hints(HEAD, {**values, **more}, {"bytes": lm.precision})
+    return hints(VIEWS["head"], {**values, **more}, {"bytes": lm.precision})
 
 
 def text(tree: TokenTree) -> list[Hint]:
@@ -145,7 +79,7 @@ def candidates(position: Position, picked: int, height: int) -> list[Hint]:
             f"{-node.logprob:.2f} nats = {-node.logprob / math.log(2):.2f} bits" if node.logprob is not None else ""
         )
         values |= {"surprise": surprise, "equal": f"{math.exp(min(50.0, node.entropy or 0.0)):,.1f}"}
-        found += hints(TOKEN, values)
+        found += hints(VIEWS["token"], values)
         told = f"The token stands at position {position.place:,} of the text. ←→ walk along the tokens."
         found.append(Hint("token", (f"{position.place:,}",), told, "token"))
     elif seen is not None and seen.entropy is not None:

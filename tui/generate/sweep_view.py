@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from engine.lm.sweep import RUN, Comparison, Setting
 from engine.runs.events import Compared, Token
+from tui.generate import hints
 from tui.generate.token_layout import Item, TokenLayout
 from tui.generate.token_view import NOTHING, ramp, surprise
 from tui.hints import Hint
@@ -24,29 +25,6 @@ from tui.widgets.styled import BOLD, BORDER, DIM, PLAIN, SELECTED, side_by_side
 NARROWEST = 18  # cells of a column that can still be read
 FIGURES = ("repetition", "distinct-2", "log-prob", "tokens/s")
 SHORT = ("repeat", "dist-2", "logp", "tok/s")
-ABOUT = (
-    (
-        f"Share of tokens within a sequence of {RUN} tokens that has occurred before",
-        "Greedy decoding repeats itself most; 0 is no repetition.",
-        "repetition rate",
-    ),
-    (
-        "Different pairs of neighbouring tokens as a share of all pairs",
-        "1 says that no pair occurs twice; repetition lowers it.",
-        "distinct-2",
-    ),
-    (
-        "Mean log-probability of the tokens under the model, in nats",
-        "The closer to 0, the more probable the text; a higher temperature lowers it.",
-        "log-probability",
-    ),
-    (
-        "Tokens per second of decoding, without the prompt",
-        "The settings hardly change it; the model and the device do.",
-        "decode",
-    ),
-)
-"""what each figure is, what that means, and its term of the glossary"""
 EDGE = Style(color=BORDER)
 _CHOSEN = Style.parse(f"bold {SELECTED}")
 
@@ -221,12 +199,13 @@ class SweepView(FocusLines):
 
     def hints(self) -> list[Hint]:
         columns, found = [self.sweep.columns[number] for number in self._seen], []
-        for place, names in enumerate(zip(FIGURES, SHORT, strict=True)):
+        for place, row in enumerate(hints.VIEWS["sweep"]):
             shown = [(column.setting.name, column.figures()[place]) for column in columns if column.compared]
             told = ", ".join(f"{name} {value}" for name, value in shown)
-            text = f"{ABOUT[place][0]}: {told}. {ABOUT[place][1]}"
+            text = f"{row.figure.format(run=RUN, values=told)} {row.meaning}"
             values = tuple(value for _, value in shown)
-            found += [Hint(name, values, text, ABOUT[place][2]) for name in dict.fromkeys(names) if shown]
+            names = dict.fromkeys((row.name, SHORT[place]))
+            found += [Hint(name, values, text, row.term) for name in names if shown]
         return found
 
     # -- keys --------------------------------------------------------------------------------------------------------

@@ -2,74 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from engine.tokenization.spans import Token
-from tui.hints import MISSING, Hint
+from tui.hints import MISSING, Hint, read
 from tui.text import safe
 from tui.tokens import token_details
 from tui.tokens.tokenizer_list import TokenizerList
 from tui.widgets.buffer import Buffer
 
-COUNTS = {
-    "tokens": ("Tokens of the text", "A model computes once for each, so a shorter row is cheaper.", "token"),
-    "ch/tok": (
-        "Characters per token",
-        "The more, the better the vocabulary fits the text.",
-        "token",
-    ),
-    "unk": ("Unknown tokens", "What they stand for is lost to the model.", "vocabulary"),
-    "split": (
-        "Characters that are split over several tokens",
-        "Byte-level vocabularies do that with characters that were rare where they were trained.",
-        "BPE",
-    ),
-    "ref": (
-        "Tokens per character, divided by those of the reference text",
-        "Above ×1.00 this text costs more tokens than the reference of the same length.",
-        "token",
-    ),
-}
-CARD = {
-    "token": (
-        "The vocabulary has it as {shown}.",
-        "The id is all that a model receives; it looks up a learned vector by it.",
-        "token",
-    ),
-    "span": (
-        "In the text the token stands at {shown}, counted from 0, without the end.",
-        "Characters are code points; bytes are of UTF-8, which takes 1 to 4 for each.",
-    ),
-    "bytes": (
-        "The bytes of the token in hexadecimal are {shown}.",
-        "Byte-level vocabularies are made of them.",
-    ),
-    "merges": (
-        "BPE joins the bytes to the token by these merges: {shown}.",
-        "The number after # is the rank: merges of low rank were learned first, from the most frequent pairs.",
-        "BPE",
-    ),
-    "path": (
-        "WordPiece has looked for the word's longest beginnings: {shown}.",
-        "✗ are not in the vocabulary; ✓ is the longest that is, and the rest of the word begins with ##.",
-        "WordPiece",
-    ),
-    "text": ("The token stands for {shown}.", "U+ is the number of a character in Unicode.", "token"),
-    "corpus": (
-        "The token occurs {shown} of its tokens.",
-        "What is rare in training text has a vector that was seldom trained.",
-        "corpus",
-    ),
-    "neighbours": (
-        "Ids beside this one are of {shown}.",
-        "Vocabularies of merges number their entries in the order in which they were learned.",
-        "vocabulary",
-    ),
-    "prefix": (
-        "Other entries begin alike: {shown}.",
-        "The model does not know that they do: each has a vector of its own.",
-        "vocabulary",
-    ),
-}
-"""what is drawn on each line of the card, what that means, and a term of the glossary"""
+VIEWS = read(Path(__file__).with_suffix(".jsonl"))
+CARD = {row.name: row for row in VIEWS["card"]}
+"""by what is drawn at the beginning of each line of the card"""
 
 
 def counts(tokenizers: TokenizerList) -> list[Hint]:
@@ -77,13 +21,11 @@ def counts(tokenizers: TokenizerList) -> list[Hint]:
     if not tokenizers.views:
         return []
     first, found = tokenizers.views[0].counts, []
-    for place, head in enumerate(token_details.HEADS):
-        what, meaning, term = COUNTS[head]
+    for place, row in enumerate(VIEWS["counts"]):
         cells = [(safe(one.name, lines=False), token_details.count_values(one)[place]) for one in tokenizers.ready]
         told = ", ".join(f"{name} {cell}" for name, cell in cells)
-        found.append(
-            Hint(head, tuple(cell for _, cell in cells if cell != MISSING), f"{what}: {told}. {meaning}", term)
-        )
+        shown = tuple(cell for _, cell in cells if cell != MISSING)
+        found.append(Hint(row.name, shown, f"{row.figure.replace('{shown}', told)} {row.meaning}", row.term))
     sizes = token_details.size_of(tokenizers)
     each = f"{first.bytes / first.characters:.2f}" if first.characters else MISSING
     told = f"The text has {sizes}. A character takes {each} bytes of UTF-8 on average."
@@ -103,10 +45,9 @@ def card(tokenizers: TokenizerList, token: Token | None, width: int, height: int
     told = f"The caret is on {title} of this text in {safe(tokenizers.current.name, lines=False)}. ←→ walk along them."
     made = [Hint(title, (title,), told, "token")]
     for label, lines in found.items():
-        if label in CARD:
-            what, meaning, *term = CARD[label]
-            told = what.replace("{shown}", " ".join(lines))
-            made.append(Hint(label, tuple(lines), f"{told} {meaning}", *term))
+        if row := CARD.get(label):
+            told = row.figure.replace("{shown}", " ".join(lines))
+            made.append(Hint(label, tuple(lines), f"{told} {row.meaning}", row.term))
     return made
 
 
