@@ -17,6 +17,7 @@ from engine.lm.sweep import Comparison
 from engine.runs.messages import Continue, Pause
 from tui.clipboard import copy
 from tui.generate import generation_tasks as tasks
+from tui.generate import hints
 from tui.generate.candidate_cache import ids_before, source, spelled
 from tui.generate.candidate_view import CandidateView
 from tui.generate.completion import EDIT, SWEEP, WALK, CompletionPane
@@ -38,25 +39,7 @@ class GeneratePane(CompletionPane):
 
     WORKS = True
     START = "Complete"
-    ABOUT = (
-        (
-            "Colours and marks",
-            "Below 1% a token is also underlined. ▏ is the end of your prompt, which is scored too. ² marks a token "
-            "with two branches; [ and ] switch between them.\n",
-        ),
-        (
-            "Candidates",
-            "Enter picks the selected candidate and continues from there, Space picks it only; the old continuation "
-            "stays as a branch. Tab focuses the candidates, then the settings; a change applies from the next token "
-            "on, also during a completion.\n",
-        ),
-        (
-            "Files and seeds",
-            "Text, tokens, branches and settings are saved one second after each change. A sampled token depends on "
-            "the seed and the position only: a completion that is stopped and continued gives the same text. F8 "
-            "samples with the next seed, r with the same one.",
-        ),
-    )
+    ABOUT = tuple((row.name, row.figure) for row in hints.VIEWS["about"])
     BINDINGS = bindings("generate")
 
     def __init__(self) -> None:

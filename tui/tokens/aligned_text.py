@@ -16,6 +16,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from engine.tokenization.spans import Token, Tokenized
+from tui.text import safe
 from tui.tokens.palette import CURRENT, SPECIAL, UNKNOWN, Palette, colour
 from tui.widgets.glyphs import PART, Rows, Span, glyph
 from tui.widgets.styled import BOLD, DIM, cut
@@ -220,7 +221,7 @@ class AlignedText:
 
 def short(name: str, width: int) -> str:
     """A name for a narrow column: the last part of a path or of a repository's name, cut with an ellipsis."""
-    name = name.rstrip("/").rpartition("/")[2] or name
+    name = safe(name, lines=False).rstrip("/").rpartition("/")[2] or name
     return cut(name, width)
 
 

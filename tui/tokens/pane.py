@@ -45,26 +45,7 @@ class TokensPane(TokensInputOutput):
     """Holds the text and the vocabularies. Whatever takes time happens in threads; what comes too late is dropped."""
 
     WORKS = True
-    ABOUT = (
-        (
-            "Rows",
-            "Each row shows the same text in one vocabulary, aligned by character. Coloured spans are tokens; the "
-            "reversed one is under the caret. Text without colour belongs to no token (WordPiece drops spaces). Red "
-            "and underlined: not in the vocabulary. Italic: a special token. ┊: a token that holds only the last bytes "
-            "of the previous character. Ids are below the tokens, except below single characters.\n",
-        ),
-        (
-            "Files",
-            "The text and the list of vocabularies are saved one second after you stop typing and restored at the "
-            "next start. The text, saved ids and copies are in tokens/ under LLMLAB_HOME.\n",
-        ),
-        (
-            "Keys in the editor",
-            "Arrows, with Ctrl by word, with Shift to select; Home, End, PgUp, PgDn; Ctrl+W deletes the previous word, "
-            "Ctrl+U to the start of the line, Ctrl+K to its end; Ctrl+Z undo, Ctrl+Y redo, Ctrl+X cut, Ctrl+A select "
-            "all. Esc leaves the editor.",
-        ),
-    )
+    ABOUT = tuple((row.name, row.figure) for row in hints.VIEWS["about"])
     BINDINGS = bindings("tokens")
     SCOPED_CSS = False
     DEFAULT_CSS = style_sheet(__file__)
@@ -213,7 +194,7 @@ class TokensPane(TokensInputOutput):
         if self._aligned is None:
             colours = palette.PALETTES[themes.colours_of(self.app)]
             look = Look(max(8, width - GUTTER), GUTTER, self._ids, self._marks, colours)
-            names = [short(safe(entry.name, lines=False), GUTTER - 1) for entry in tokenizers.ready]
+            names = [short(entry.name, GUTTER - 1) for entry in tokenizers.ready]
             self._aligned = AlignedText(tokenizers.text, tokenizers.views, names, look)
         current = [
             token if entry is tokenizers.current else tokenizers.beside(entry, token, caret)

@@ -73,7 +73,7 @@ def counts(tokenizers: TokenizerList, reference: str, width: int) -> list[Strip]
             continue
         each, chosen = entry.view.counts, entry is tokenizers.current
         tokens, per, unknown, split, ratio = count_values(entry)
-        name = short(safe(entry.name, lines=False), name_width - 3)
+        name = short(entry.name, name_width - 3)
         cells = [
             ("▸ " if chosen else "  ", _CHOSEN),
             (set_cell_size(name, name_width - 2), BOLD if chosen else PLAIN),

@@ -81,9 +81,9 @@ def reference(loss: float) -> str:
     return f"{loss:.2f}"
 
 
-def legend(options: CurveOptions, *, short: bool = False, evaluated: str = "validation") -> Text:
-    """What the marks of the curve mean; ``evaluated`` is the split that the line is of."""
-    text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append(evaluated, MUTED)
+def legend(options: CurveOptions, *, short: bool = False) -> Text:
+    """What the marks of the curve mean."""
+    text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append("validation", MUTED)
     if options.smoothing:
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
     text.append("  ⣿ ", BORDER).append("batch" if short else "batch, min to max", MUTED)

@@ -106,10 +106,10 @@ class Plot:
         down = round(4 * (self.rows - 1) + 1.5 - max(-8.0, min(4.0 * self.rows + 8, up)))
         return max(0, min(2 * self.columns - 1, across)), max(0, min(4 * self.rows - 1, down))
 
-    def rule(self, y: float, label: str, style: str = BORDER) -> None:
+    def rule(self, y: float, label: str) -> None:
         """A reference across the plot, labelled where no curve is in the end."""
         row = self._dot(0, y)[1] // 4
-        self._cells.update({(column, row): ("╌", style) for column in range(self.columns)})
+        self._cells.update({(column, row): ("╌", BORDER) for column in range(self.columns)})
         self._labels.append((row, f" {label}"))
 
     def upright(self, x: float, mark: str, style: str) -> None:
