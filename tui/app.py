@@ -215,10 +215,6 @@ class LabApp(EndingApp):
 
     # -- what panes ask for ------------------------------------------------------------------------------------------
 
-    @on(Bar.Chosen)
-    def _chosen(self, event: Bar.Chosen) -> None:
-        self.switcher.show(event.pane)
-
     async def _bring(self, name: str) -> Pane:
         """Show a pane that another one asked for; from one that the Lab asked for a key leads back."""
         self._from_lab = self._from_lab or self.here.id == LAB

@@ -58,6 +58,15 @@ async def test_selected_text_is_copied_without_borders_and_is_seen(home: Path) -
         assert "dantesque" not in app.clipboard.splitlines()[0]
 
 
+async def test_a_click_on_a_name_in_the_first_line_shows_that_pane() -> None:
+    app = LabApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "Start training")
+        for name in ("Runs", "Train"):
+            await pilot.click(offset=place_of(app, f" {name} "))
+            await until(pilot, lambda name=name: app.here.id == name.lower())
+
+
 async def test_a_click_on_the_curve_shows_the_step_under_the_pointer() -> None:
     run = recorded("past")
     app = LabApp()

@@ -26,7 +26,6 @@ from tui.app import LabApp
 from tui.pane import Pane
 from tui.runs.pane import RunsPane
 from tui.train.runs import Trainings
-from tui.widgets.bar import Bar
 from tui.widgets.key_bar import KeyBar
 
 
@@ -79,10 +78,10 @@ async def composed(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 async def test_a_pane_asked_for_again_while_it_is_composed_is_shown_when_it_is(composed: asyncio.Event) -> None:
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.post_message(Bar.Chosen("runs"))  # as a click on the first line does
+        app.action_show_pane("runs")
         while not app.query("#panes > #runs"):
             await asyncio.sleep(0)
-        app.post_message(Bar.Chosen("runs"))
+        app.action_show_pane("runs")
         for _ in range(100):
             await asyncio.sleep(0)
         assert app.here.id == "train"

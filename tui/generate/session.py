@@ -162,12 +162,9 @@ class SessionFile:
 
 def _row(node: Node) -> list[Any]:
     flags = node.prompt | node.head << 1 | node.chosen << 2
-    numbers = [_finite(value) for value in (node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept)]
-    return [node.parent, node.id, node.text, node.model, flags, node.latest, *numbers]
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    numbers = (node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept)
+    finite = (value if value is not None and math.isfinite(value) else None for value in numbers)
+    return [node.parent, node.id, node.text, node.model, flags, node.latest, *finite]
 
 
 def _restored(record: dict[str, Any]) -> Session:
@@ -180,18 +177,17 @@ def _restored(record: dict[str, Any]) -> Session:
     if len(rows) > 2 * MOST:
         raise ValueError(f"it holds {len(rows):,} tokens")
     for number, row in enumerate(rows, 1):
-        parent, ident, text, model, flags, latest, logprob, drawn, rank, entropy, kept = row
+        parent, ident, text, model, flags, latest, *numbers = row
         whole = (parent, ident, model, flags, latest)
         if not all(type(value) is int for value in whole) or type(text) is not str:
             raise ValueError(f"token {number} is none")
         if not 0 <= parent < number or not RAW <= model < len(tree.models) or not latest <= len(rows):
             raise ValueError(f"token {number} stands nowhere")
-        if not all(value is None or isinstance(value, int | float) for value in (logprob, drawn, rank, entropy, kept)):
+        if len(numbers) != 5 or not all(value is None or isinstance(value, int | float) for value in numbers):
             raise ValueError(f"token {number} has no numbers")
-        node = Node(parent, ident, text, model, bool(flags & 1), bool(flags & 2), bool(flags & 4))
-        node.logprob, node.drawn_logprob, node.rank, node.entropy, node.kept = logprob, drawn, rank, entropy, kept
-        node.latest = latest
-        tree.nodes.append(node)
+        prompt, head, chosen = (bool(flags & bit) for bit in (1, 2, 4))
+        tree.nodes.append(Node(parent, ident, text, model, prompt, head, chosen, *numbers))
+        tree.nodes[number].latest = latest
         tree.nodes[parent].children.append(number)
     for node in tree.nodes:
         if node.latest not in node.children:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from rich.text import Text
 from textual import work
-from textual.events import Click
-from textual.message import Message
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import panes, units
-from tui.widgets.lines import Lines
+from tui.widgets.lines import Lines, doing
 from tui.widgets.styled import ACCENT, BRIGHT, MUTED, cut, sparkline, strip
 
 PANES = tuple((entry.name, entry.key, entry.title) for entry in panes.PANES)
@@ -23,12 +20,6 @@ READINGS = 8  # in the sparkline
 class Bar(Lines):
     """Gauges are read only while something trains, so an idle screen sends nothing."""
 
-    @dataclass
-    class Chosen(Message):
-        """The name of a pane was clicked."""
-
-        pane: str
-
     def __init__(self) -> None:
         super().__init__()
         self._gpus: Gpus | None = None
@@ -37,8 +28,6 @@ class Bar(Lines):
         self._gauges: tuple[str, ...] = ()
         """what to show of the machine, from the longest to the shortest"""
         self._pane = PANES[0][0]
-        self._ends: list[tuple[int, str]] = []
-        """the first cell after each name, and its pane"""
 
     def on_mount(self) -> None:
         self.set_timer(0.2, self.read)  # after the first picture: it imports what asks the driver
@@ -50,13 +39,6 @@ class Bar(Lines):
         """Mark the pane that is on the screen."""
         self._pane = pane
         self._draw()
-
-    def on_click(self, event: Click) -> None:
-        """Ask for the pane whose name was clicked."""
-        for end, pane in self._ends:
-            if event.x < end:
-                self.post_message(self.Chosen(pane))
-                return
 
     @work(thread=True, exclusive=True, group="gauges", exit_on_error=False)
     def read(self, *, busy: bool = False) -> None:
@@ -84,13 +66,12 @@ class Bar(Lines):
     def _draw(self) -> None:
         width = self.size.width
         line = Text(no_wrap=True).append(" llmlab  " if width >= ROOMY else "", f"bold {BRIGHT}")
-        self._ends = []
         whole = width >= line.cell_len + sum(len(f" {key} {title} ") for _, key, title in PANES) - 1
         for pane, key, title in PANES:
             here = pane == self._pane
-            line.append(f" {key}", f"bold {ACCENT}" if here else MUTED)
-            line.append(f" {title} " if whole or here else " ", f"bold {BRIGHT}" if here else MUTED)
-            self._ends.append((line.cell_len, pane))
+            name = Text(f" {key}", f"bold {ACCENT}" if here else MUTED)
+            name.append(f" {title} " if whole or here else " ", f"bold {BRIGHT}" if here else MUTED)
+            line.append_text(doing(name, f"show_pane('{pane}')"))
         room = width - line.cell_len - 2
         shown = next((text for text in self._gauges if len(text) <= room), "") if width >= ROOMY else ""
         line.pad_right(max(0, width - line.cell_len - len(shown) - 1))
