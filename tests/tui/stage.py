@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from checkpoints import home as places
 from checkpoints import run as runs
@@ -61,6 +62,13 @@ async def shows(pilot: Pilot[Any], *texts: str) -> None:
         return all(text in screen for text in texts)
 
     await until(pilot, all_there)
+
+
+async def answer(pilot: Pilot[Any], text: str) -> None:
+    """Enter ``text`` into the dialog that asks for a line."""
+    await until(pilot, lambda: pilot.app.screen.query("Dialog Input"))
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
 
 
 async def at_sizes(pilot: Pilot[Any], sizes: Sequence[tuple[int, int]] = SIZES) -> AsyncIterator[tuple[int, int]]:

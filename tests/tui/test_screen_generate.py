@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from fakemodel import FakeModels
 from rich.style import Style
-from stage import HOSTILE, SIZES, FakeTrainers, at_sizes, controls, count_glyphs, recorded, shown, shows, until
+from stage import HOSTILE, SIZES, FakeTrainers, answer, at_sizes, controls, count_glyphs, recorded, shown, shows, until
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input, OptionList
+from textual.widgets import OptionList
 
 from checkpoints import store
 from data.vocabulary import Vocabulary
@@ -81,6 +81,18 @@ async def completed(size: tuple[int, int] = (120, 40), tokens: int = 8) -> Async
         await pilot.press("f5")
         await until(pilot, lambda: of(pilot).tokens.text == "abc" + "defghijklmnopqrstuvwxyz"[:tokens])
         await quiet(pilot)
+        yield pilot
+
+
+@asynccontextmanager
+async def streaming(models: FakeModels, tokens: int) -> AsyncIterator[Pilot[int]]:
+    """The program while a completion of three letters has come so far; it goes on as the model is allowed to."""
+    async with generate() as pilot:
+        models.hold()
+        await write(pilot, "abc")
+        await pilot.press("f5")
+        models.allow(tokens)
+        await until(pilot, lambda: len(of(pilot).tokens.path) == 3 + tokens)
         yield pilot
 
 
@@ -149,12 +161,7 @@ async def test_two_starts_in_a_row_are_one_completion(models: FakeModels) -> Non
 
 
 async def test_stop_takes_effect_within_a_token(models: FakeModels) -> None:
-    async with generate() as pilot:
-        models.hold()
-        await write(pilot, "abc")
-        await pilot.press("f5")
-        models.allow(4)
-        await until(pilot, lambda: len(of(pilot).tokens.path) == 7)
+    async with streaming(models, 4) as pilot:
         assert "writing" in shown(pilot.app)  # type: ignore[arg-type]
         await pilot.press("f7")
         models.allow(1)
@@ -167,12 +174,7 @@ async def test_stop_takes_effect_within_a_token(models: FakeModels) -> None:
 
 
 async def test_a_completion_waits_and_goes_on(models: FakeModels) -> None:
-    async with generate() as pilot:
-        models.hold()
-        await write(pilot, "abc")
-        await pilot.press("f5")
-        models.allow(2)
-        await until(pilot, lambda: len(of(pilot).tokens.path) == 5)
+    async with streaming(models, 2) as pilot:
         await pilot.press("f6")
         await until(pilot, lambda: of(pilot).paused)
         await shows(pilot, "paused")
@@ -183,12 +185,7 @@ async def test_a_completion_waits_and_goes_on(models: FakeModels) -> None:
 
 
 async def test_settings_change_in_the_middle_of_a_stream(models: FakeModels) -> None:
-    async with generate() as pilot:
-        models.hold()
-        await write(pilot, "abc")
-        await pilot.press("f5")
-        models.allow(2)
-        await until(pilot, lambda: len(of(pilot).tokens.path) == 5)
+    async with streaming(models, 2) as pilot:
         await pilot.press("tab", "tab", "right", "1", ".", "3", "enter")
         await until(pilot, lambda: any(isinstance(message, SetSampling) for message in models.messages))
         models.allow(1)
@@ -224,12 +221,7 @@ async def test_an_empty_prompt_in_a_terminal_of_a_few_columns(models: FakeModels
 async def test_leaving_in_the_middle_of_a_stream_does_not_wait_and_keeps_the_text(
     models: FakeModels, home: Path
 ) -> None:
-    async with generate() as pilot:
-        models.hold()
-        await write(pilot, "abc")
-        await pilot.press("f5")
-        models.allow(4)
-        await until(pilot, lambda: len(of(pilot).tokens.path) == 7)
+    async with streaming(models, 4) as pilot:
         await pilot.press("ctrl+q")
         await pilot.pause()
     kept = json.loads((home / "generate" / "session.json").read_text())
@@ -556,22 +548,16 @@ async def test_a_text_file_is_opened_the_text_saved_and_copied(models: FakeModel
     source.write_text("from a file")
     async with generate() as pilot:
         await pilot.press("escape", "o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
-        pilot.app.screen.query_one(Input).value = str(source)
-        await pilot.press("enter")
+        await answer(pilot, str(source))
         await until(pilot, lambda: of(pilot).tokens.text == "from a file")
         await pilot.press("x")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
-        pilot.app.screen.query_one(Input).value = str(target)
-        await pilot.press("enter")
+        await answer(pilot, str(target))
         await until(pilot, lambda: target.exists() and target.read_text() == "from a file")
         await pilot.press("y")
         await until(pilot, lambda: pilot.app.clipboard == "from a file")
         assert (home / "generate" / "copied.txt").read_text() == "from a file"
         await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ModalScreen))
-        pilot.app.screen.query_one(Input).value = str(tmp_path / "missing")
-        await pilot.press("enter")
+        await answer(pilot, str(tmp_path / "missing"))
         await shows(pilot, "The file could not be opened")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fakemodel import FakeModels
 from pseudoterminal import Terminal
-from stage import HOSTILE, SIZES, at_sizes, controls, count_glyphs, shown, shows, until, view
+from stage import HOSTILE, SIZES, answer, at_sizes, controls, count_glyphs, shown, shows, until, view
 from textual.events import MouseDown, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -301,9 +301,7 @@ async def test_a_tokenizer_that_breaks_is_told_and_one_that_never_comes_keeps_no
 async def test_adding_a_vocabulary() -> None:
     async with opened(names=("gpt2",), text="Hello") as (pilot, pane):
         await pilot.press("escape", "a")
-        await until(pilot, lambda: pilot.app.screen.query(Input))
-        pilot.app.screen.query_one(Input).value = "bundled"
-        await pilot.press("enter")
+        await answer(pilot, "bundled")
         await until(pilot, lambda: len(pane.tokenizers.ready) == 2)
         await shows(pilot, "bundled")
         await until(pilot, lambda: "bundled" in storage.restore().names)
@@ -395,10 +393,8 @@ async def test_a_disk_that_refuses_is_told_and_the_text_stays(monkeypatch: pytes
 async def test_ids_are_saved_as_json(tmp_path: Path) -> None:
     async with opened(text="Hello World") as (pilot, _):
         await pilot.press("escape", "x")
-        await until(pilot, lambda: pilot.app.screen.query(Input))
         target = tmp_path / "new" / "ids.json"
-        pilot.app.screen.query_one(Input).value = str(target)
-        await pilot.press("enter")
+        await answer(pilot, str(target))
         await until(pilot, target.exists)
         saved = json.loads(target.read_text("utf-8"))
         assert saved["text"] == "Hello World"
@@ -434,9 +430,7 @@ async def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         await pilot.press("escape")
         for name, says in (("binary", "binary"), ("large", "8,000,001"), ("none", "No such file")):
             await pilot.press("o")
-            await until(pilot, lambda: pilot.app.screen.query(Input))
-            pilot.app.screen.query_one(Input).value = str(tmp_path / name)
-            await pilot.press("enter")
+            await answer(pilot, str(tmp_path / name))
             await shows(pilot, "The file could not be opened", says)
             await pilot.press("escape")
         assert pane.editor.buffer.text == "mine"
@@ -446,9 +440,7 @@ async def test_a_file_is_opened_and_undo_brings_the_old_text_back(tmp_path: Path
     (tmp_path / "old").write_bytes("perché\r\n".encode("latin-1"))
     async with opened(names=("gpt2",), text="mine") as (pilot, pane):
         await pilot.press("escape", "o")
-        await until(pilot, lambda: pilot.app.screen.query(Input))
-        pilot.app.screen.query_one(Input).value = str(tmp_path / "old")
-        await pilot.press("enter")
+        await answer(pilot, str(tmp_path / "old"))
         await until(pilot, lambda: pane.editor.buffer.text == "perché\n")
         await pilot.press("e", "ctrl+z")
         assert pane.editor.buffer.text == "mine"
