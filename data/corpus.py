@@ -125,7 +125,7 @@ def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str
         if texts is None:
             corpus = yield from _from_large(files, cache, name, str(path))
         else:
-            corpus = from_text("".join(texts), name=name, source=str(path), wrapped=False)
+            corpus = from_text("".join(texts), name=name, source=str(path))
         return files.described(corpus)
     except FileNotFoundError:
         raise CorpusError(f"{path}: no such file") from None
@@ -135,12 +135,8 @@ def from_file(path: Path, *, cache: Path, name: str | None = None, encoding: str
         raise CorpusError(f"{path}: {error}") from None
 
 
-def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Corpus:
-    """Encode ``text``; ``wrapped`` text is cleaned first (see :func:`data.plaintext.clean`).
-
-    Raises :class:`CorpusError` when nothing is left.
-    """
-    text, cuts = clean(text) if wrapped else (text, [])
+def from_text(text: str, *, name: str, source: str) -> Corpus:
+    """Encode ``text`` as it is. Raises :class:`CorpusError` when there is nothing but white space."""
     if not text.replace("\ufffd", "").strip():
         raise CorpusError("the text has nothing but white space")
     points = _code_points(text)
@@ -150,7 +146,7 @@ def from_text(text: str, *, name: str, source: str, wrapped: bool = True) -> Cor
     ids = lookup[points]
     tally.add_pairs(ids, len(vocabulary))
     fingerprint = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source, tuple(cuts))
+    return Corpus(ids, vocabulary, tally.facts(), fingerprint, name, source)
 
 
 class _Files:

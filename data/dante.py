@@ -52,7 +52,7 @@ def load(source: str, *, cache: Path, urls: Sequence[str] = SOURCES, encoding: s
 def dantesque() -> Corpus:
     """The bundled verse: sampled from the project's own Dante model, no word of it Dante's."""
     text = resources.files("data").joinpath("bundled", "dantesque.txt").read_text("utf-8")
-    return from_text(text, name="dantesque", source="bundled (sampled from the bundled Dante model)", wrapped=False)
+    return from_text(text, name="dantesque", source="bundled (sampled from the bundled Dante model)")
 
 
 def fetch(target: Path, urls: Sequence[str]) -> Generator[tuple[str, int, int], None, list[str]]:

@@ -51,7 +51,7 @@ def load_corpus(spec: TrainSpec, run: Run | None, control: Control, *, resume: b
         raw = store.read_file(copy)
     if wanted and hashlib.sha256(raw).hexdigest() == wanted:
         name, source = str(about.get("name") or Path(spec.corpus).stem), str(about.get("source") or spec.corpus)
-        corpus = from_text(raw.decode("utf-8", "surrogatepass"), name=name, source=source, wrapped=False)
+        corpus = from_text(raw.decode("utf-8", "surrogatepass"), name=name, source=source)
     else:
         damaged = f"{copy} is damaged or cannot be read. " if wanted and copy.exists() else ""
         try:

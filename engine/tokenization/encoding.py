@@ -115,9 +115,6 @@ class Tokenizer(abc.ABC):
     def cut(self) -> re.Pattern[str] | None:
         """Matches where a text may be cut without changing a token; None when no such place is known."""
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} from {self.source}>"
-
     @abc.abstractmethod
     def encode(self, text: str, *, special: bool = False) -> Encoding:
         """Tokens of ``text``. ``special`` adds what the model puts around a text ([CLS] and [SEP]).

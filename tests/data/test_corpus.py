@@ -309,7 +309,7 @@ def test_a_folder_is_its_texts_in_the_order_of_names(
     assert other == "1 file read as UTF-16, the first is b/4.gz"
     assert left_out == "4 files left out, the first is .git/HEAD: hidden"
     assert begins == "folder begins: più / x = 'è'"
-    assert found.facts == from_text(expected, name="", source="", wrapped=False).facts
+    assert found.facts == from_text(expected, name="", source="").facts
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])

@@ -126,7 +126,7 @@ def test_a_checkpoint_is_not_restored_for_another_text_of_the_same_characters(ve
     made = spec(verse)
     trainer = Trainer(
         made,
-        from_text(text[::-1], name="verse", source="reversed", wrapped=False),
+        from_text(text[::-1], name="verse", source="reversed"),
         place(made.device, made.precision, made.threads),
     )
     with pytest.raises(store.CheckpointError, match="was trained on another text than reversed"):
