@@ -148,17 +148,13 @@ class AlignedText:
         if edge == end:
             return edge
         near = range(edge, start + (edge - start) // 2, -1)
-        spaces = (place for place in near if not cuts[place] and self._opens(place))
-        return next(spaces, min(near, key=lambda place: cuts[place]))
-
-    def _opens(self, place: int) -> bool:
-        """Whether a space begins here."""
-        return self.text[place].isspace() and not self.text[place - 1].isspace()
+        begins = (place for place in near if self.text[place].isspace() and not self.text[place - 1].isspace())
+        return next((place for place in begins if not cuts[place]), min(near, key=lambda place: cuts[place]))
 
     # -- lines -------------------------------------------------------------------------------------------------------
 
     def _spans(self, row: Span, view: Tokenized, piece: _Row, name: str, now: Token | None) -> Strip:
-        segments = [self._label(name)]
+        segments = [Segment(set_cell_size(name, self.look.gutter - 1) + " ", DIM)]
         used = 0
         for offset in range(*row):
             shown, _ = glyph(self.text[offset], self.look.marks)
@@ -208,9 +204,6 @@ class AlignedText:
                 segments += [Segment(" " * (column - reached), DIM), Segment(text, style)]
                 reached = column + len(text)
         return _strip(segments, self.look.gutter + reached)
-
-    def _label(self, name: str) -> Segment:
-        return Segment(set_cell_size(name, self.look.gutter - 1) + " ", DIM)
 
     def _style(self, view: Tokenized, token: Token, now: Token | None) -> Style:
         style = UNKNOWN if token.unknown else self.look.palette[colour(view, token.index)]

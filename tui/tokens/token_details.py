@@ -20,7 +20,7 @@ from tui.tokens.aligned_text import short
 from tui.tokens.tokenizer_list import TokenizerEntry, TokenizerList
 from tui.widgets.buffer import Buffer
 from tui.widgets.glyphs import plain
-from tui.widgets.styled import ACCENT, BAD, BOLD, DIM, PLAIN, WARN
+from tui.widgets.styled import ACCENT, BAD, BOLD, DIM, PLAIN, WARN, cut
 
 LABEL = 11  # cells of the names on the left
 _CHOSEN, _WARN, _BAD = Style(color=ACCENT), Style(color=WARN), Style(color=BAD)
@@ -139,7 +139,7 @@ def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
     lines: list[list[Chunk]] = [[]]
     used = 0
     for text, style in chunks:
-        text = text if cell_len(text) <= room else set_cell_size(text, room - 1) + "…"
+        text = cut(text, room)
         cells = cell_len(text)
         if used and used + 1 + cells > room:
             lines.append([])

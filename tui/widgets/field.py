@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.text import safe
+from tui.widgets.styled import cut
 
 ENTRIES = 5_000  # of a folder that are looked at to complete a path
 
@@ -153,8 +154,7 @@ class Choice(Values):
     def render(self) -> Content:
         if not self._wide or self.value not in self.able:
             room = max(8, self.size.width - 6)
-            name = safe(self.value, lines=False)
-            name = name if len(name) <= room else name[: room - 1] + "…"
+            name = cut(safe(self.value, lines=False), room)
             arrows = Content.styled(" ◂ ▸" * (len(self.able) > 1), "$foreground 60%")
             return Content.assemble(Content.styled(f" {name} ", "reverse bold"), arrows)
         gap = " " * self._gap
