@@ -42,7 +42,7 @@ class FakeModels:
         self._free = True
         monkeypatch.setattr("engine.lm.find.load", self.load)
         monkeypatch.setattr("engine.lm.generate.generate", self.generate)
-        monkeypatch.setattr("engine.lm.sweep.generate_together", self.generate_together)
+        monkeypatch.setattr("engine.lm.generate.generate_together", self.generate_together)
         monkeypatch.setattr("engine.hub.has", lambda repository: False)
 
     def hold(self) -> None:
