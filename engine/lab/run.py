@@ -167,13 +167,10 @@ def measure(work: Work, lab: Lab, control: Control) -> Iterator[Event]:
 def _do(work: Work, lab: Lab, relay: _Relay) -> Iterator[Event]:
     """The events of one work, whose outcome is stored."""
     if work.task not in RUNS:
-        return measure(work, lab, relay.control)
+        yield from measure(work, lab, relay.control)
+        return
     run = lab.found.get(work.name) or plan.create(work, lab.settings, quick=lab.quick)
     relay.work_on(run)
-    return _run(work, run, relay)
-
-
-def _run(work: Work, run: Run, relay: _Relay) -> Iterator[Event]:
     if run.owner() is not None:
         for event in owner.follow(run, relay.control, at_once=True):
             if isinstance(event, Past):

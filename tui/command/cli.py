@@ -42,7 +42,7 @@ from tui.command.generate import generate, sweep
 from tui.command.interrupt import INTERRUPTED
 from tui.command.lab import lab
 from tui.command.narrate import Narrator
-from tui.command.options import Json, Quiet, asked, flowing
+from tui.command.options import Json, ModelName, Quiet, RunName, asked, flowing
 from tui.command.predict import predict, suspects
 from tui.command.queue import add_to_queue
 from tui.command.queue import queue as queue_app
@@ -178,7 +178,7 @@ def fields() -> int:
 
 @app.command
 def resume(
-    run: str,
+    run: RunName,
     *,
     steps: int | None = None,
     learning_rate: float | None = None,
@@ -190,8 +190,6 @@ def resume(
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     steps
         Train up to this step; give more steps than before to continue a finished run.
     learning_rate
@@ -231,7 +229,7 @@ def own(run: str) -> int:
 
 @app.command
 def export(
-    run: str, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
+    run: ModelName, folder: Path, *, checkpoint: str = "best", method: str = "", half: bool = False, force: bool = False
 ) -> int:
     """Write what a run has trained as a folder that another program loads.
 
@@ -241,8 +239,6 @@ def export(
 
     Parameters
     ----------
-    run
-        Name, path, latest or bundled.
     folder
         Where to write: a new or empty folder, or one that holds an export of the same run.
     checkpoint
@@ -282,7 +278,7 @@ def export(
 
 @app.command
 def sample(
-    run: str,
+    run: ModelName,
     *,
     prompt: str = "\n",
     length: int = 500,
@@ -295,8 +291,6 @@ def sample(
 
     Parameters
     ----------
-    run
-        Name, path, latest or bundled.
     prompt
         Text to continue.
     length

@@ -19,6 +19,9 @@ Flag = Parameter(negative="")
 """an option without its opposite"""
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object per line on stdout.")]
 Quiet = Annotated[bool, Parameter(negative="", help="Print errors only.")]
+RunName = Annotated[str, Parameter(help="Name, path or latest.")]
+RunNames = Annotated[list[str], Parameter(negative="", help="One or more runs: name, path or latest.")]
+ModelName = Annotated[str, Parameter(help="Name, path, latest or bundled.")]
 
 
 def _no_option(kind: Any, value: Any) -> None:

@@ -10,13 +10,13 @@ from checkpoints import run as runs
 from engine.runs.spec import BadSpec, Problem
 from tui.command import piped
 from tui.command.driven import BAD_INPUT, DONE, complain
-from tui.command.options import Json, Texts
+from tui.command.options import Json, RunName, Texts
 from tui.output import print_json, print_message, print_text, say
 from tui.text import safe
 
 
 def predict(
-    run: str,
+    run: RunName,
     text: Annotated[list[str] | None, Texts] = None,
     /,
     *,
@@ -30,8 +30,6 @@ def predict(
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     text
         One or more texts; without any, or with -, each line of stdin.
     input

@@ -17,7 +17,7 @@ from engine.runs import queue as waiting
 from engine.runs.listing import summarise
 from engine.runs.spec import BadSpec, Problem
 from tui.command.driven import DONE
-from tui.command.options import Flag, Json
+from tui.command.options import Flag, Json, RunName
 from tui.output import print_json, print_message, say
 from tui.text import safe
 
@@ -38,13 +38,11 @@ def list_queue(*, json: Json = False) -> int:
 
 
 @queue.command
-def move(run: str, to: Literal["first", "up", "down"], /) -> int:
+def move(run: RunName, to: Literal["first", "up", "down"], /) -> int:
     """Move a run that waits.
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     to
         Before all others that wait, before the one before it, or after the one after it.
     """

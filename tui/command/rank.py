@@ -12,18 +12,16 @@ from checkpoints import home
 from checkpoints import run as runs
 from data.choices import LETTERS
 from tui.command.driven import BAD_INPUT, DONE, complain
-from tui.command.options import Json
+from tui.command.options import Json, RunName
 from tui.output import print_json, print_message, say
 from tui.text import safe
 
 
-def rank(run: str, /, *, file: Annotated[Path, Parameter(name="--input")], json: Json = False) -> int:
+def rank(run: RunName, /, *, file: Annotated[Path, Parameter(name="--input")], json: Json = False) -> int:
     """Answer the multiple-choice questions of a file with every method of a run.
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     file
         JSON lines, JSON, CSV or Parquet with columns as for choose; no answers are needed.
     """

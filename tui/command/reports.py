@@ -15,7 +15,7 @@ from checkpoints.run import after_time
 from engine.runs.spec import BadSpec, Problem
 from tui import units
 from tui.command.driven import DONE
-from tui.command.options import Json
+from tui.command.options import Json, RunNames
 from tui.output import print_json, print_message, say
 from tui.text import safe
 
@@ -26,7 +26,7 @@ ROWS = 12  # of the table of losses
 
 
 def export_metrics(
-    run: Annotated[list[str], Parameter(negative="")],
+    run: RunNames,
     /,
     *,
     to: Annotated[tuple[Literal["csv", "jsonl", "parquet", "tensorboard"], Path], Parameter(negative="")],
@@ -38,8 +38,6 @@ def export_metrics(
 
     Parameters
     ----------
-    run
-        One or more runs: name, path or latest.
     to
         The format, then the folder: --to csv DIR.
     """
@@ -102,7 +100,7 @@ def compare(
 
 
 def report(
-    run: Annotated[list[str], Parameter(negative="")],
+    run: RunNames,
     /,
     *,
     out: Path | None = None,
@@ -112,8 +110,6 @@ def report(
 
     Parameters
     ----------
-    run
-        One or more runs: name, path or latest.
     out
         The folder to write into, for several runs a folder in it for each; by default one named after the run, here.
     sample

@@ -13,7 +13,7 @@ from engine.runs import notes, query
 from engine.runs.listing import summarise
 from tui import units
 from tui.command.driven import DONE
-from tui.command.options import Flag, Json
+from tui.command.options import Flag, Json, RunName, RunNames
 from tui.output import print_json, print_message, say
 from tui.text import safe
 
@@ -51,13 +51,11 @@ def list_runs(
 
 
 @runs.command
-def tag(run: str, tags: Several, /, *, remove: Annotated[bool, Flag] = False) -> int:
+def tag(run: RunName, tags: Several, /, *, remove: Annotated[bool, Flag] = False) -> int:
     """Add tags to a run.
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     tags
         Words without blanks and commas.
     remove
@@ -70,13 +68,11 @@ def tag(run: str, tags: Several, /, *, remove: Annotated[bool, Flag] = False) ->
 
 
 @runs.command
-def note(run: str, text: str | None = None, /) -> int:
+def note(run: RunName, text: str | None = None, /) -> int:
     """Write a note about a run, or print it.
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     text
         Replaces the note; an empty one removes it. Without a text the note is printed.
     """
@@ -89,13 +85,11 @@ def note(run: str, text: str | None = None, /) -> int:
 
 
 @runs.command
-def rename(run: str, title: str, /) -> int:
+def rename(run: RunName, title: str, /) -> int:
     """Give a run a title that lists and reports show; its directory and its name stay as they are.
 
     Parameters
     ----------
-    run
-        Name, path or latest.
     title
         One line; an empty one removes it.
     """
@@ -104,13 +98,11 @@ def rename(run: str, title: str, /) -> int:
 
 
 @runs.command
-def pin(run: Several, /, *, off: Annotated[bool, Flag] = False) -> int:
+def pin(run: RunNames, /, *, off: Annotated[bool, Flag] = False) -> int:
     """Pin runs, such as a baseline: they are listed first.
 
     Parameters
     ----------
-    run
-        One or more runs: name, path or latest.
     off
         Take them off again.
     """
@@ -120,14 +112,8 @@ def pin(run: Several, /, *, off: Annotated[bool, Flag] = False) -> int:
 
 
 @runs.command
-def delete(run: Several, /) -> int:
-    """Move runs into the trash, where they can be restored for a week.
-
-    Parameters
-    ----------
-    run
-        One or more runs: name, path or latest.
-    """
+def delete(run: RunNames, /) -> int:
+    """Move runs into the trash, where they can be restored for a week."""
     trash.sweep(home.runs())
     found = {one.path: one for one in (directories.find(home.runs(), name) for name in run)}
     for one in found.values():
