@@ -6,19 +6,20 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine import hub
 from engine.lab.results import Rung, Temperatures
 from engine.lm import find, smollm2
 from engine.lm.sampling import Sampling
 from engine.lm.sweep import PROMPT, Comparison, Setting, compare, ladder
-from engine.runs.events import Compared, Event, Notice
+from engine.runs.events import Compared, Event, Notice, Progress, Token
 from engine.runs.messages import Control, Stopped
 
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
 
+T = TypeVar("T")
 VERSE = "Nel mezzo del cammin di nostra vita"
 """the first line of Dante's Inferno, for a model of characters that has not all of ``PROMPT``"""
 FIGURES = ("repetition", "logprob", "distinct")
@@ -51,7 +52,8 @@ def measure(model: str, control: Control, *, seeds: int, length: int) -> Generat
         for number in range(seeds)
         for rung in rungs
     ]
-    results = yield from compare(lm, Comparison(prompt, (greedy, *drawn)), control)
+    completions = compare(lm, Comparison(prompt, (greedy, *drawn)), control)
+    results = yield from _counted(completions, f"completing by {lm.name}", (len(drawn) + 1) * length)
     if any(result.reason == "stop" for result in results):
         raise Stopped
     if len(results) <= len(drawn) or any(result.reason == "failed" for result in results):
@@ -109,6 +111,21 @@ def curves(temperatures: Temperatures) -> Mapping[str, list[tuple[float, float, 
                 low, high = max(mean - half, limits[0]), min(mean + half, limits[1])
                 found[name].append((rung.temperature, mean, low, high))
     return found
+
+
+def _counted(completions: Generator[Event, None, T], what: str, total: int) -> Generator[Event, None, T]:
+    """The events of ``completions``, with progress at each fiftieth of ``total`` tokens; what they return."""
+    done = 0
+    while True:
+        try:
+            event = next(completions)
+        except StopIteration as end:
+            returned: T = end.value
+            return returned
+        yield event
+        done += isinstance(event, Token)
+        if isinstance(event, Token) and done % max(1, total // 50) == 0:
+            yield Progress(what, done, total)
 
 
 def _auto(control: Control) -> Generator[Event, None, LanguageModel]:

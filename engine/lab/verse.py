@@ -187,7 +187,7 @@ def measure(run: Run, control: Control, *, length: int, seed: int = 1337) -> Gen
     from engine.gpt.setup import load_corpus
     from engine.gpt.spec import TrainSpec
     from engine.gpt.trained import load, take_sample
-    from engine.runs.events import Finished, SampleText
+    from engine.runs.events import Finished, Progress, SampleText
     from engine.runs.messages import handle_messages
     from engine.runs.spec import restored
 
@@ -198,7 +198,9 @@ def measure(run: Run, control: Control, *, length: int, seed: int = 1337) -> Gen
     for event in take_sample(trained, spec.sample_prompt, length, seed, spec.temperature):
         yield from handle_messages(control, len(written))
         if isinstance(event, SampleText):
-            written += event.text
+            before, written = len(written), written + event.text
+            if len(written) * 50 // length > before * 50 // length:
+                yield Progress("writing verse", len(written), length)
         if not isinstance(event, Finished):
             yield event
     training_part, _ = corpus.split()

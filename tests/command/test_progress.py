@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.runs.events import Progress
+from engine.runs.events import Encoded, Notice, Progress
 from tui import units
 from tui.command.narrate import Narrator
 from tui.widgets.styled import progress_text
@@ -18,6 +18,20 @@ def test_equal_lines_are_not_repeated(total: int, capfd: pytest.CaptureFixture[s
             narrator.tell(Progress(what, done, total, 100.0))
     said = capfd.readouterr().err.splitlines()
     assert [line.split(" ")[1] for line in said] == ["config.json", "weights"]
+
+
+def test_work_of_the_lab_tells_how_far_it_is_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("tui.command.narrate.time.monotonic", lambda: now)
+    narrator = Narrator(as_json=False, quiet=True, every=10.0)
+    for done in range(1, 26):
+        now += 1.0
+        narrator.tell(Progress(f"part {done}", done, 25))
+        narrator.tell(Encoded("texts", done, done, 0, 1.0, 0.0))
+        narrator.tell(Notice("not told"))
+    assert capfd.readouterr().err.splitlines() == ["part 10 40%", "part 20 80%"]
 
 
 @pytest.mark.parametrize(

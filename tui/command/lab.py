@@ -29,6 +29,7 @@ lab = App(
     help="List the steps of the lab and their states; do their work and write the report without the screen.",
 )
 
+PROGRESS = 10.0  # seconds between lines about the work that is under way
 Quick = Annotated[bool, Flag]
 
 
@@ -84,7 +85,7 @@ def run(
     work = headless.run(control, quick=quick, exercises=exercises, settings=settings)
     last: Finished | None = None
     states: dict[str, LabStep] = {}
-    for event in narrated(work, Narrator(as_json=json, quiet=True), control):
+    for event in narrated(work, Narrator(as_json=json, quiet=True, every=PROGRESS), control):
         last = event if isinstance(event, Finished) else last
         if not json:
             _tell(event, states, exercises)

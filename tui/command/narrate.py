@@ -33,6 +33,7 @@ from tui import units
 from tui.output import print_json, print_message
 
 STEP_LINES = 2.0  # seconds between lines about steps
+UNDER_WAY = (Step, Progress, Encoded, ContenderStep, ItemJudged)
 
 
 class Narrator:
@@ -41,9 +42,10 @@ class Narrator:
     A terminal that went away (EIO) silences it; a reader that went away (EPIPE) raises :class:`BrokenPipeError`.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
-        self._json, self._quiet = as_json, quiet
-        self._told = 0.0
+    def __init__(self, *, as_json: bool, quiet: bool = False, every: float = 0.0) -> None:
+        """A ``quiet`` one prints errors and, with ``every``, a line in so many seconds about what is under way."""
+        self._json, self._quiet, self._every = as_json, quiet, every
+        self._told = time.monotonic() if every else 0.0
         self._doing = ""
         self._sample = ""
 
@@ -51,7 +53,7 @@ class Narrator:
         """Print one event."""
         if self._json:
             print_json(happened.to_dict(event))
-        elif not self._quiet:
+        elif not self._quiet or (self._every and isinstance(event, UNDER_WAY)):
             self._narrate(event)
         elif isinstance(event, Notice) and event.level == "error":
             print_message(event.text)
@@ -140,7 +142,7 @@ class Narrator:
     def _due(self, always: bool = False) -> bool:
         """Whether it is time for another line about what goes on for long."""
         now = time.monotonic()
-        due = always or now - self._told >= STEP_LINES
+        due = (always and not self._every) or now - self._told >= (self._every or STEP_LINES)
         self._told = now if due else self._told
         return due
 

@@ -19,7 +19,7 @@ from engine.lm import find, smollm2
 from engine.lm.sampling import Sampling
 from engine.lm.sweep import PROMPT, TEMPERATURES, compare, ladder
 from engine.machine import MemoryRanOut
-from engine.runs.events import Compared, Completed, Event, Token
+from engine.runs.events import Compared, Completed, Event, Progress, Token
 from engine.runs.messages import Control, Stop, Stopped, finish
 
 T_3 = 3.182446  # 97.5% quantile of Student's t with 3 degrees of freedom, from a table
@@ -45,6 +45,7 @@ def sweep(model: object, prompt: str = PROMPT, **changes: int) -> list[Compared]
 
 def test_every_rung_and_seed_is_as_in_a_sweep_of_that_seed(model: Path) -> None:
     found, events = measure(model)
+    told: list[int] = []
     assert (found.model, found.prompt, found.tokens) == (str(model), PROMPT, 12)
     assert [rung.temperature for rung in found.rungs] == [0.0, *TEMPERATURES]
     assert [rung.seeds for rung in found.rungs] == [(1337,), *[(1337, 1338, 1339)] * len(TEMPERATURES)]
@@ -56,6 +57,11 @@ def test_every_rung_and_seed_is_as_in_a_sweep_of_that_seed(model: Path) -> None:
             assert rung.logprob[at] == pytest.approx(one.mean_logprob, abs=1e-4)
     assert len(only(Compared, events)) == 1 + 3 * len(TEMPERATURES)
     assert len(only(Token, events)) == sum(one.tokens for one in only(Compared, events))
+    for at, event in enumerate(events):
+        if isinstance(event, Progress) and event.what.startswith("completing"):
+            assert (event.done, event.total) == (len(only(Token, events[:at])), 16 * 12)
+            told.append(event.done)
+    assert len(told) > 10
 
 
 def test_a_prompt_that_the_vocabulary_cannot_write_is_replaced_and_that_is_said() -> None:

@@ -18,7 +18,7 @@ from checkpoints.run import Run
 from engine.gpt.trained import load, take_sample
 from engine.lab import verse
 from engine.runs import owner
-from engine.runs.events import Event, Finished, SampleText
+from engine.runs.events import Event, Finished, Progress, SampleText
 from engine.runs.messages import Control, Stop, Stopped, finish
 
 TERCETS = """\
@@ -184,6 +184,9 @@ def test_what_a_model_writes_is_measured(run: Run, verse: Path) -> None:
     trained = load(str(run.path))
     parts = only(SampleText, list(take_sample(trained, "ma", 200, 3, trained.spec["temperature"])))
     assert only(SampleText, events) == parts
+    written = [one.done for one in only(Progress, events) if one.what == "writing verse"]
+    assert written == sorted(set(written))
+    assert (10 < len(written) <= 50, written[-1]) == (True, 200)
     assert not only(Finished, events)
     assert found.text == "".join(part.text for part in parts)
     assert (len(found.text), found.seed, found.run) == (200, 3, run.name)
