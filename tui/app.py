@@ -301,7 +301,9 @@ class LabApp(EndingApp):
 
     def action_help(self) -> None:
         """What the figures on the screen mean, and the keys."""
-        self.push_screen(dialogs.help_page(self.here.id or "", self.here.help(), self.here.hints()))
+        self.push_screen(
+            dialogs.help_page(self.here.id or "", self.here.help(), [*self.here.hints(), *self.bar.hints()])
+        )
 
     @work(exclusive=True, group="doctor", exit_on_error=False)
     async def action_doctor(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from explaining import SIZES, unexplained
-from stage import evaluated, sample, shown, shows, started, step
+from stage import evaluated, sample, shown, shows, started, step, until
 from states import stand
 from textual.pilot import Pilot
 
@@ -57,6 +58,22 @@ async def test_every_figure_of_a_training_is_explained_with_the_numbers_that_are
         pane.redraw()
         await pilot.pause()
         assert not unexplained(app, {**allowed, r"Finished at step .*": "a sentence that explains itself"})
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+async def test_the_gauges_are_explained_where_they_are_drawn(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.widgets.bar.Gpus.read", lambda gpus: [])
+    monkeypatch.setattr("tui.widgets.bar.CpuGauge.read", lambda gauge: 0.37)
+    monkeypatch.setattr(TrainPane, "busy", True)
+    monkeypatch.setattr("tui.app.GAUGES", 0.05)
+    app = LabApp()
+    async with app.run_test(size=(width, 40)) as pilot:
+        await until(pilot, lambda: "37%" in app.bar.plain or ("37%" in app.bar._readings and width < 100))
+        where = SimpleNamespace(hinted=lambda: [(app.bar, app.bar.hints())])
+        assert not unexplained(app, {r" \d [A-Z][a-z]+": "a pane"}, where)
+        assert ["37%" in hint.shown for hint in app.bar.hints()] == [True] * (width >= 100)
+        await pilot.press("f1")
+        await shows(pilot, "help", *["All programs together use 37% of CPU"] * (width == 200))
 
 
 async def test_derived_numbers_are_those_of_the_drawn_ones() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from rich.text import Text
 from textual import work
 
 from engine.machine import CpuGauge, Gpus, available_memory, cpu_name, total_memory
 from tui import panes, units
+from tui.hints import Hint
 from tui.widgets.lines import Lines, doing
 from tui.widgets.styled import ACCENT, BRIGHT, MUTED, cut, sparkline, strip
 
@@ -27,6 +29,8 @@ class Bar(Lines):
         self._loads: deque[float] = deque(maxlen=READINGS)
         self._gauges: tuple[str, ...] = ()
         """what to show of the machine, from the longest to the shortest"""
+        self._readings = "", "", ""
+        """of the machine: its name, load and memory as they are shown; without the last two where nothing is at work"""
         self._pane = PANES[0][0]
 
     def on_mount(self) -> None:
@@ -58,10 +62,23 @@ class Bar(Lines):
             name, total, free = "CPU" if busy else cpu_name(), total_memory(), available_memory()
             used = units.size(total - free) if total and free else ""
         if not busy or load is None:
+            self._readings = cut(name, 24), "", ""
             return [cut(name, 24)]
         self._loads.append(load)
         share = f"{load:5.0%}"
+        self._readings = name, share.strip(), used
         return [f"{name} {sparkline(self._loads, READINGS)}{share}  {used:>9}", f"{name}{share}  {used:>9}", share]
+
+    def hints(self) -> Sequence[Hint]:
+        """Of the gauges, as far as there is room for them."""
+        name, load, used = self._readings
+        drawn = tuple(one for one in (load, used) if one and one in self.plain)
+        if not load:
+            about = "Runs compute on it; its load and memory are shown while something is at work."
+            return [Hint(name, (name,), about)] if name and name in self.plain else []
+        memory = f" and {used} of its memory" if used in drawn else ""
+        text = f"All programs together use {load} of {name}{memory}. The bars are the last {READINGS} readings."
+        return [Hint(name if name in self.plain else "load", drawn, text)] if drawn else []
 
     def _draw(self) -> None:
         width = self.size.width
