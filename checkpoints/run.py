@@ -244,6 +244,14 @@ def after_time(name: str) -> str:
     return _STAMP.sub("", name)
 
 
+def mark(path: Path) -> tuple[int, int] | None:
+    """Time and size of a file, which differ once it was written; None where there is none."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return None
+
+
 def read_tail(run: Run, wanted: frozenset[str]) -> dict[str, dict[str, Any]]:
     """The last event of each wanted kind, newest first, within the last ``TAIL_LIMIT`` bytes of the journal.
 

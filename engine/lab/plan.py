@@ -6,7 +6,6 @@ is equal in its spec.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any
 
 from checkpoints import home
 from checkpoints import run as runs
-from checkpoints.run import Run, read_tail
+from checkpoints.run import Run, mark, read_tail
 from checkpoints.store import CheckpointError
 from engine.lab import estimates, record
 from engine.lab.exercise import RUNS, State, Work
@@ -152,14 +151,6 @@ def seeds_of(ladder: Temperatures) -> int:
 
 _ended: dict[Path, tuple[object, State]] = {}
 """by run: the size and time of its journal when it had ended, and how"""
-
-
-def mark(path: Path) -> tuple[int, int] | None:
-    """Time and size of a file, which differ once it was written; None where there is none."""
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        return found.st_mtime_ns, found.st_size
-    return None
 
 
 def _spec_of(run: Run) -> tuple[str, Mapping[str, Any]]:

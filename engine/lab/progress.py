@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checkpoints.run import Run
+from checkpoints.run import Run, mark
 from engine.lab import plan, reading, record
 from engine.lab.exercise import Exercise, State, Step, Verdict, Work
 from engine.lab.exercises import LAB
@@ -70,9 +70,7 @@ def read(quick: bool = False, exercises: Sequence[Exercise] = LAB, settings: Set
     stored = {name: plan.measured(work, settings, trained, quick=quick) for name, work in works.items()}
     states: dict[str, State] = {name: "done" if one else "not started" for name, one in stored.items()}
     states |= {name: plan.state(run) for name, run in found.items()}
-    results = _results(
-        tuple(found.items()), tuple(plan.mark(run.path / file) for run in found.values() for file in _FILES)
-    )
+    results = _results(tuple(found.items()), tuple(mark(run.path / file) for run in found.values() for file in _FILES))
     kinds: dict[type, Any] = {type(one): one for one in stored.values()}
     results = replace(results, tokens=kinds.get(Tokens), verse=kinds.get(Verse), temperatures=kinds.get(Temperatures))
     lab = Lab(tuple(exercises), quick, settings, found, states, results, {}, record.answers(), record.guesses())

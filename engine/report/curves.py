@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpoints.run import Run
+from checkpoints.run import Run, mark
 from engine.report import journal
 from engine.report.journal import Steps
 from engine.report.tables import Samples
 from engine.runs.listing import figure
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from engine.report.journal import Columns
 
 AXES = {"step": "step", "epoch": "epoch", "tokens": "tokens", "time": "seconds"}
 """what a horizontal axis shows, and the column of the journal that it is"""
@@ -67,24 +67,53 @@ class Story:
 
 
 def read(run: Run, axis: str = "step", smoothing: float = 0.0, bins: int = BINS) -> Story:
-    """Read the journal of ``run``, however long it is, once.
+    """Read the journal of ``run``, however long it is, once until it is written again.
 
     ``axis`` is one of ``AXES``. ``smoothing`` from 0 to below 1 is the share of the smoothed loss that each step keeps
     (an exponential mean, corrected for its beginning); steps in one bin count as their mean. Raises :class:`OSError`.
     """
+    known, column = _read(run, mark(run.events), bins), AXES[axis]
+    smoothed = _smoothed(known.means, known.counts, smoothing)
+    binned = map(Bin, known.places.get(column, ()), smoothed, known.lows, known.highs)
+    validation = [(place[column], float(one["val_loss"])) for one, place in known.evaluations]
+    evaluations = tuple(one for one, _ in known.evaluations)
+    train = tuple(one for one in binned if math.isfinite(one.x))
+    return Story(known.begun, known.ended, train, tuple(validation), evaluations, known.samples, known.methods)
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """What is the same for every axis and smoothing; lists have an entry for each bin."""
+
+    begun: Mapping[str, Any]
+    ended: Mapping[str, Any]
+    places: Mapping[str, list[float]]
+    """by column of ``AXES``"""
+    means: list[float]
+    counts: list[int]
+    lows: list[float]
+    highs: list[float]
+    evaluations: tuple[tuple[Mapping[str, Any], Mapping[str, float]], ...]
+    """each with its place by column"""
+    samples: tuple[Mapping[str, Any], ...]
+    methods: Mapping[str, tuple[tuple[float, float], ...]]
+
+
+@functools.lru_cache(8)
+def _read(run: Run, written: object, bins: int) -> _Journal:
+    """``written`` differs when the journal was."""
     import numpy as np
 
-    x: list[NDArray[np.float64]] = []
-    loss: list[NDArray[np.float64]] = []
+    parts: list[Columns] = []
     begun: Mapping[str, Any] = {}
     ended: Mapping[str, Any] = {}
-    validation, evaluations, found = [], [], []
+    evaluations: list[tuple[Mapping[str, Any], Mapping[str, float]]] = []
+    found: list[Mapping[str, Any]] = []
     methods: dict[str, list[tuple[float, float]]] = {}
     samples = Samples()
     for part in journal.read(run, ("step", "loss")):
         if isinstance(part, Steps):
-            x.append(part.columns[AXES[axis]].astype(float))
-            loss.append(part.columns["loss"])
+            parts.append(part.columns)
             ended = {}
             continue
         record, kind = part.record, part.record.get("event")
@@ -92,31 +121,32 @@ def read(run: Run, axis: str = "step", smoothing: float = 0.0, bins: int = BINS)
         if kind in ("started", "loaded"):
             begun = record
         elif kind == "evaluated" and figure(record.get("val_loss")) is not None and type(record.get("step")) is int:
-            at = {"step": float(record["step"]), "epoch": part.place.epoch, "tokens": part.place.tokens}
-            validation.append((at.get(axis, part.place.seconds), float(record["val_loss"])))
-            evaluations.append(record)
+            evaluations.append((record, {**vars(part.place), "step": float(record["step"])}))
         elif kind == "contender_step" and (score := figure(record.get("held_out_score"))) is not None:
             methods.setdefault(str(record.get("contender")), []).append((float(record.get("step") or 0), score))
         elif (sample := samples.add(part)) is not None:
             found.append(sample)
-    train = _binned(np.concatenate(x), np.concatenate(loss), smoothing, bins) if x else ()
     kept = {name: tuple(points) for name, points in methods.items()}
-    return Story(begun, ended, train, tuple(validation), tuple(evaluations), tuple(found), kept)
+    columns = {name: np.concatenate([one[name] for one in parts]) for name in (*AXES.values(), "loss")} if parts else {}
+    return _Journal(begun, ended, *_binned(columns, bins), tuple(evaluations), tuple(found), kept)
 
 
-def _binned(x: NDArray[np.float64], loss: NDArray[np.float64], smoothing: float, bins: int) -> tuple[Bin, ...]:
+def _binned(
+    columns: Columns, bins: int
+) -> tuple[dict[str, list[float]], list[float], list[int], list[float], list[float]]:
+    """Of the steps in each bin: their last place by column, mean loss, count, lowest and highest loss."""
     import numpy as np
 
-    usable = np.isfinite(x) & np.isfinite(loss)
-    x, loss = x[usable], loss[usable]
-    if not len(x):
-        return ()
-    starts = np.unique(np.linspace(0, len(x), min(bins, len(x)) + 1).astype(int)[:-1])
-    ends = np.append(starts[1:], len(x))
-    means = np.add.reduceat(loss, starts) / (ends - starts)
-    lows, highs = np.minimum.reduceat(loss, starts), np.maximum.reduceat(loss, starts)
-    smoothed = _smoothed(means.tolist(), (ends - starts).tolist(), smoothing)
-    return tuple(map(Bin, x[ends - 1].tolist(), smoothed, lows.tolist(), highs.tolist()))
+    usable = np.isfinite(columns["loss"]) if columns else np.zeros(0, bool)
+    if not usable.any():
+        return {}, [], [], [], []
+    loss = columns["loss"][usable]
+    starts = np.unique(np.linspace(0, len(loss), min(bins, len(loss)) + 1).astype(int)[:-1])
+    ends = np.append(starts[1:], len(loss))
+    places = {name: columns[name][usable][ends - 1].astype(float).tolist() for name in AXES.values()}
+    means = (np.add.reduceat(loss, starts) / (ends - starts)).tolist()
+    low, high = np.minimum.reduceat(loss, starts).tolist(), np.maximum.reduceat(loss, starts).tolist()
+    return places, means, (ends - starts).tolist(), low, high
 
 
 def _smoothed(means: Sequence[float], counts: Sequence[int], share: float) -> list[float]:

@@ -41,7 +41,7 @@ KEYS = "←→ cursor · a axis · s smoothing · g log · ↑↓ scroll · F1 h
 
 
 class CompareScreen(Dialog[None]):
-    """Reads the runs in a thread, each journal once for an axis and a smoothing."""
+    """Reads the runs in a thread, each journal once until it is written again."""
 
     AUTO_FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [

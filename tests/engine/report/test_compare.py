@@ -44,6 +44,22 @@ def test_bins_hold_every_step_on_each_axis(training: Make, axis: str, each: floa
     assert [x for x, _ in found.validation] == pytest.approx([100 * each, 1003 * each])
 
 
+def test_a_journal_is_read_once_for_all_axes_until_it_is_written_again(
+    training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Run] = []
+    read = curves.journal.read
+    monkeypatch.setattr(curves.journal, "read", lambda run, fields: reads.append(run) or read(run, fields))
+    run = training("a", [3.0, 2.0, 1.0], {3: 1.5})
+    for axis, smoothing in (("step", 0.0), ("time", 0.0), ("tokens", 0.9)):
+        assert len(curves.read(run, axis, smoothing).train) == 3
+    assert reads == [run]
+    with run.events.open("a") as file:
+        file.write('{"event":"evaluated","step":3,"val_loss":1.25}\n')
+    assert [loss for _, loss in curves.read(run).validation] == [1.5, 1.25]
+    assert reads == [run, run]
+
+
 def test_a_bin_keeps_as_much_of_the_mean_before_it_as_its_steps_together(training: Make) -> None:
     first, second = curves.read(training("a", [3.0] * 4 + [1.0] * 4, {}), "step", 0.5, 2).train
     assert (first.loss, second.loss) == pytest.approx((3.0, (3 * (1 - 1 / 16) / 16 + (1 - 1 / 16)) / (1 - 1 / 256)))
