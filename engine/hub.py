@@ -13,11 +13,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 from engine import hub_requests
-from engine.hub_requests import PORTAL, UNANSWERED, NotOnHub, Offline, cache, first_line, run, unreachable
+from engine.errors import first_line
+from engine.hub_requests import PORTAL, UNANSWERED, NotOnHub, Offline, cache, run, unreachable
 from engine.runs.events import Event
 from engine.runs.messages import finish
 
-__all__ = ["NotOnHub", "Offline", "cache", "first_line", "run", "unreachable"]
+__all__ = ["NotOnHub", "Offline", "cache", "run", "unreachable"]
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -22,6 +22,7 @@ from data.formats import TableError, some, split_called
 from data.hub import Fetched, Splits
 from data.sources import existing
 from engine import hub
+from engine.errors import first_line
 from engine.hub import NoSuchFile, NotOnHub
 from engine.runs.events import Event, Progress
 from engine.runs.messages import finish, passed
@@ -187,7 +188,7 @@ def _requests() -> Iterator[None]:
     except HFValidationError:
         raise NotOnHub("this cannot be the name of a repository on the Hub") from None
     except Exception as error:  # of whatever the libraries below it are made
-        raise NotOnHub(f"the request failed ({hub.first_line(error)})") from None
+        raise NotOnHub(f"the request failed ({first_line(error)})") from None
 
 
 @_requests()

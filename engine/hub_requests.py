@@ -123,11 +123,6 @@ def run(what: str, work: Callable[[], T], obey: Callable[[], Iterator[Event]]) -
         ended.wait(ENDING)
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, at most 300 characters; its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
 class _Exchange:
     """What one task asks the Hub, and what it is answered."""
 

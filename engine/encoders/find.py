@@ -22,6 +22,7 @@ from data import packaged
 from engine import hub, limits
 from engine.encoders import sentence
 from engine.encoders.sentence import SentenceLayout
+from engine.errors import first_line
 from engine.hub import INDEX, WEIGHTS, model_folder
 from engine.runs.events import Event, Notice
 from engine.runs.messages import Control, handle_messages
@@ -221,7 +222,7 @@ class Encoder:
                 f"{self.name} is a {self.config['model_type']}, which cannot be used as an encoder"
             ) from None
         except Exception as error:  # whatever a stranger's files make it raise
-            raise NoEncoder(f"{self.name} cannot be loaded ({hub.first_line(error)})") from None
+            raise NoEncoder(f"{self.name} cannot be loaded ({first_line(error)})") from None
         lost = [*found["missing_keys"], *found["mismatched_keys"]]
         if head == "fresh":
             base = f"{model.base_model_prefix}."
@@ -297,7 +298,7 @@ def of_folder(
     try:
         layout = sentence.read(get or partial(_inside, folder))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise NoEncoder(f"{name} cannot be used as its {sentence.MODULES} says ({hub.first_line(error)})") from None
+        raise NoEncoder(f"{name} cannot be used as its {sentence.MODULES} says ({first_line(error)})") from None
     if layout is not None and layout.transformer and get is None:
         folder = folder / layout.transformer
         words = str(folder)
@@ -314,7 +315,7 @@ def of_folder(
             "save_pretrained"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NoEncoder(f"{folder} cannot be read as a model ({hub.first_line(error)})") from None
+        raise NoEncoder(f"{folder} cannot be read as a model ({first_line(error)})") from None
     if not isinstance(config, dict) or "model_type" not in config:
         raise NoEncoder(f"{folder}/config.json names no model_type, so its kind is unknown")
     if "auto_map" in config:

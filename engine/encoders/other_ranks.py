@@ -11,7 +11,7 @@ from engine.encoders.encode import compute_shards, machine_for
 from engine.encoders.features import Shelf
 from engine.encoders.find import Encoder
 from engine.encoders.sharing import DONE, ENDED, FAILURE, GO, PAUSE, STATE, unpacked
-from engine.hub import first_line
+from engine.errors import first_line
 from engine.ranks import Ranks
 from engine.runs.messages import Continue, Control, Message, Pause, Stop, Stopped
 

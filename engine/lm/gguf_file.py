@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checkpoints import home
-from engine import hub
 from engine.encoders import cache
+from engine.errors import first_line
 from engine.hub import INDEX, WEIGHTS
 from engine.lm.child_process import followed
 from engine.model_folder import present, replaced, write_json
@@ -150,7 +150,7 @@ def main() -> None:
     except BadFile as error:
         sys.exit(f"{file.name}: {error}")
     except Exception as error:  # whatever a damaged or malicious file makes the readers raise
-        sys.exit(f"{file.name} cannot be converted ({hub.first_line(error)}): download it again")
+        sys.exit(f"{file.name} cannot be converted ({first_line(error)}): download it again")
 
 
 def convert(file: Path, folder: Path, tell: Callable[[int, int], object]) -> None:

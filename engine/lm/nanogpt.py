@@ -14,7 +14,7 @@ from torch import Tensor
 
 from checkpoints import export
 from data.vocabulary import Vocabulary
-from engine import hub
+from engine.errors import first_line
 from engine.gpt.config import GPTConfig
 from engine.gpt.model import GPT
 from engine.lm.model import Facts
@@ -31,7 +31,7 @@ def read(path: Path, name: str) -> tuple[Facts, GPT]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or malicious file makes it raise
         raise NoModel(
-            f"{path} cannot be read without running code from it ({hub.first_line(error)}): give a folder with "
+            f"{path} cannot be read without running code from it ({first_line(error)}): give a folder with "
             "safetensors, or nanoGPT's own ckpt.pt"
         ) from None
     try:
@@ -41,7 +41,7 @@ def read(path: Path, name: str) -> tuple[Facts, GPT]:
         dataset = str(dict(content.get("config") or {}).get("dataset", ""))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise NoModel(
-            f"{path} is no checkpoint of nanoGPT ({hub.first_line(error)} is missing or wrong): of other programs give "
+            f"{path} is no checkpoint of nanoGPT ({first_line(error)} is missing or wrong): of other programs give "
             "a folder that save_pretrained wrote"
         ) from None
     tokenizer = _tokenizer(path, name, dataset, shape.vocabulary)
@@ -51,7 +51,7 @@ def read(path: Path, name: str) -> tuple[Facts, GPT]:
         gpt.load_state_dict(named, assign=True)
         gpt.head.weight = gpt.tokens.weight
     except RuntimeError as error:
-        raise NoModel(f"{path}: the weights do not fit its model_args ({hub.first_line(error)})") from None
+        raise NoModel(f"{path}: the weights do not fit its model_args ({first_line(error)})") from None
     start = tokenizer.id_of("\n") if tokenizer.kind == "characters" else tokenizer.eos
     eos = frozenset() if tokenizer.kind == "characters" or tokenizer.eos is None else frozenset({tokenizer.eos})
     facts = Facts(name, f"nanoGPT's {path}", tokenizer, eos, start or 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from checkpoints import export, store
 from engine import hub, limits
 from engine.device import Placement, check_fit, fitting, place, size_of
+from engine.errors import first_line
 from engine.gpt.config import GPTConfig, from_transformers
 from engine.gpt.model import GPT
 from engine.hub import INDEX, WEIGHTS, shards
@@ -81,7 +82,7 @@ def own(facts: Facts, gpt: GPT | Llama, placement: Placement) -> Generator[Event
         try:
             plain.use_static_step()
         except Exception as error:  # whatever the driver says: decoding works without
-            yield Notice(f"the decoding step runs without a CUDA graph ({hub.first_line(error)})", "warning", "graph")
+            yield Notice(f"the decoding step runs without a CUDA graph ({first_line(error)})", "warning", "graph")
     return plain
 
 
@@ -148,7 +149,7 @@ def _by_transformers(folder: Folder, device: torch.device) -> tuple[Any, int]:
             dtype="auto" if device.type == "cuda" else torch.float32,
         )
     except Exception as error:  # whatever damaged or malicious files make it raise
-        raise NoModel(f"transformers cannot load {folder.name}: {hub.first_line(error)}") from None
+        raise NoModel(f"transformers cannot load {folder.name}: {first_line(error)}") from None
     text = model.config.get_text_config()
     with fitting(folder.name, size_of(model), device, SMALLER, NoModel):
         ready: Any = cast(Any, model).to(device)
