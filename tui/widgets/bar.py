@@ -77,7 +77,8 @@ class Bar(Lines):
             about = "Runs compute on it; its load and memory are shown while something is at work."
             return [Hint(name, (name,), about)] if name and name in self.plain else []
         memory = f" and {used} of its memory" if used in drawn else ""
-        text = f"All programs together use {load} of {name}{memory}. The bars are the last {READINGS} readings."
+        bars = f" The bars are the last {READINGS} readings." if self._gauges and self._gauges[0] in self.plain else ""
+        text = f"All programs together use {load} of {name}{memory}.{bars or ' It is read every two seconds.'}"
         return [Hint(name if name in self.plain else "load", drawn, text)] if drawn else []
 
     def _draw(self) -> None:
