@@ -63,6 +63,8 @@ class UseLadder(Message):
     """of which the first is taken that the model has all characters for"""
     tokens: int
     """of a completion, at most"""
+    begin: bool = True
+    """whether to compare now; else the model is loaded and the prompt shown"""
 
 
 @dataclass

@@ -24,6 +24,7 @@ from engine.lab import plan, progress, record, tokens
 from engine.lab.exercise import Work
 from engine.lab.exercises import LAB, WORKS
 from engine.lab.results import Temperatures, Tokenized, Tokens
+from engine.lm.sweep import PROMPT
 from engine.runs import owner
 from engine.runs.messages import Stop
 from engine.runs.spec import to_dict
@@ -366,6 +367,17 @@ async def test_the_ladder_runs_in_generate_and_its_result_is_recorded(monkeypatc
         await pilot.press("f3")
         await arrives(pilot, "lab")
         await until(pilot, lambda: made.shown.state_of(made.shown.here[1]) == "done")
+
+
+async def test_space_shows_the_prompt_with_a_model_that_can_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = FakeModels(monkeypatch)
+    async with LabApp(pane="lab").run_test(size=(120, 40)) as pilot:
+        await opened(pilot, "2.2 ladder")
+        await pilot.press("space")
+        await arrives(pilot, "generate")
+        await until(pilot, lambda: pilot.app.query_one(GeneratePane).tokens.prompt == PROMPT)
+        assert models.asked[-1] == "smollm2"
+        assert record.measured("temperatures") is None
 
 
 # -- settings, the quick lab, the report -----------------------------------------------------------------------------

@@ -110,7 +110,8 @@ class GeneratePane(CompletionPane):
         wanted, self._ladder = self._ladder, None
         base = Sampling(max_new_tokens=wanted.tokens)
         self.take(tasks.usual_prompt(self.lm, wanted.prompts))
-        self._compare(lambda prompt: sweeps.ladder(prompt, base))
+        if wanted.begin:
+            self._compare(lambda prompt: sweeps.ladder(prompt, base))
 
     # -- walking and branching ---------------------------------------------------------------------------------------
 

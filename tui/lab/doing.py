@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -117,7 +118,7 @@ def before(work: Work, exercise: Exercise, lab: Lab) -> Work:
     return trained if work.task == "verse" and lab.works.get(trained.name) != "done" else work
 
 
-def there(work: Work, lab: Lab) -> UseRun | UseSpec | UsePrompt:
+def there(work: Work, lab: Lab) -> UseRun | UseSpec | UsePrompt | UseLadder:
     """What there is of a work, for its pane: a run, else the form with its settings, or a text.
 
     Raises :class:`engine.runs.spec.BadSpec`.
@@ -130,5 +131,6 @@ def there(work: Work, lab: Lab) -> UseRun | UseSpec | UsePrompt:
         return UseSpec(plan.spec(work, lab.settings, quick=lab.quick))
     if work.task == "tokens":
         return UsePrompt("\n".join((*examples(), *record.own_texts())), "tokens")
-    made = lab.results.temperatures
-    return UsePrompt(made.prompt if made is not None else PROMPT, "generate")
+    made, wanted = lab.results.temperatures, ladder(lab)
+    first = () if made is None else (made.model,)
+    return replace(wanted, models=(*first, *wanted.models), begin=False)
