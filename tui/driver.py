@@ -6,11 +6,13 @@ import codecs
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
-from textual.events import AppBlur, AppFocus
+from textual.events import AppBlur, AppFocus, Key
 from textual.message import Message
 
 if TYPE_CHECKING:
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
 
 # One byte that is not UTF-8, from a Latin-1 terminal or out of a torn paste, would end the program.
 linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldecoder("utf-8")("replace")  # type: ignore
+
+for _character in "0123456789-=§":  # typed with Option in one terminal of macOS
+    cast("dict[str, object]", ANSI_SEQUENCES_KEYS).pop(f"\x1b{_character}", None)
+
+
+class _Parser(XTermParser):
+    """Takes Escape and a character that arrive together as two keys: a slow link or tmux delivers them so."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
+        if alt:
+            yield Key("escape", "\x1b")
+        yield from super()._sequence_to_key_events(sequence)
+
+
+linux_driver.XTermParser = _Parser  # type: ignore[attr-defined]
 
 
 class TerminalDriver(linux_driver.LinuxDriver):

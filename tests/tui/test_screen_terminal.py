@@ -78,6 +78,10 @@ def test_keys_that_arrive_in_one_burst_take_effect_in_the_order_in_which_they_we
         terminal.press(b"e\x1b[1;5F" + b"ab\x7f\x7fc" * 40)  # into the text, to its end, and 200 keys
         terminal.shows("c" * 40)
         assert "b" * 2 not in terminal.text
+        terminal.press(b"\x1b3")  # Escape and a digit in one packet: out of the text, and to that pane
+        terminal.shows("next token")
+        terminal.press(b"e\x1b7")
+        terminal.shows("No runs yet")
 
 
 def test_a_terminal_that_loses_the_focus_and_gets_it_back_is_sent_nothing() -> None:
