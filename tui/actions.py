@@ -184,7 +184,7 @@ ACTIONS: list[Action] = [
     Action("view('sentence')", ("e",), "Try", "Type a sentence: every method classifies it.", "classify", True),
     Action("method(1)", ("r",), "Method", "Show the next method in the views.", "classify", True),
     Action("read", ("enter",), "Texts", "Read the texts of the cell, and back.", "classify"),
-    Action("back", ("escape",), "Back", "Leave the texts or the sentence, then back to all methods.", "classify"),
+    Action("back", ("escape",), "Back", "Leave the texts or the sentence, then back to all methods.", "classify", True),
     Action("walk(-1,0)", ("up",), "Up", "One row up.", "classify"),
     Action("walk(1,0)", ("down",), "Down", "One row down.", "classify"),
     Action("walk(0,-1)", ("left",), "Left", "One cell to the left, or the previous method.", "classify"),
@@ -205,7 +205,7 @@ ACTIONS: list[Action] = [
     Action("sort", ("s",), "Sort", "Sort: worst, closest or most confident first, or data order.", "choose", True),
     Action("method(1)", ("m",), "Method", "Show the next method in the views.", "choose", True),
     Action("method(-1)", ("M",), "Back", "Show the previous method in the views.", "choose"),
-    Action("back", ("escape",), "Back", "Leave the text fields, then back to all methods.", "choose"),
+    Action("back", ("escape",), "Back", "Leave the text fields, then back to all methods.", "choose", True),
     Action("walk(-1)", ("up", "k"), "Up", "Previous question or method.", "choose"),
     Action("walk(1)", ("down", "j"), "Down", "Next question or method.", "choose"),
     Action("page(-1)", ("pageup",), "Page up", "Ten questions up.", "choose"),
@@ -215,7 +215,9 @@ ACTIONS: list[Action] = [
     Action("open_run", ("o",), "Open", "Open an earlier run of Choose.", "choose", True),
     Action("export", ("x",), "Export", "Export the fine-tuned encoder and its head as a folder.", "choose"),
     Action("search", ("slash", "e"), "Search", "Focus the search box; letters are typed into it.", "retrieve", True),
-    Action("back", ("escape",), "Back", "Leave the search box or the document, then back to the search.", "retrieve"),
+    Action(
+        "back", ("escape",), "Back", "Leave the search box or the document, then back to the search.", "retrieve", True
+    ),
     Action("view('search')", ("s",), "Columns", "Rankings of the query, side by side.", "retrieve"),
     Action("view('figures')", ("a",), "Figures", "All methods: measures, intervals, speed, losses.", "retrieve", True),
     Action("view('gains')", ("g",), "Gains", "Judged queries by gain of one method over another.", "retrieve", True),

@@ -125,8 +125,11 @@ async def test_after_escape_letters_stay_keys_until_the_sentence_is_asked_for_ag
 ) -> None:
     async with LabApp().run_test(size=(80, 24)) as pilot:
         await finished(pilot, fake_runs)
-        await pilot.press("e", "b", "escape", "n", "n", "m")
+        await pilot.press("e", "b")
+        await until(pilot, lambda: "Esc Back" in shown(pilot.app))
+        await pilot.press("escape", "n", "n", "m")
         await shows(pilot, "predicted")
+        await until(pilot, lambda: "Esc Back" not in shown(pilot.app))
         await pilot.press("e", "c")
         assert pilot.app.query_one("#cl-sentence", Input).value == "bc"
         await pilot.press("f2", "4", "x")

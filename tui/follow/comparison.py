@@ -295,6 +295,9 @@ class ComparePane(FollowPane):
             return self.run_shown is not None
         return super().check_action(action, parameters)
 
+    def lit(self, action: str) -> bool:
+        return action != "back" or any(line.has_focus for line in self.typed)
+
     def action_view(self, name: str) -> None:
         """The results from another side."""
         self.view_state.look(name)
