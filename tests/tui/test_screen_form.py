@@ -272,7 +272,9 @@ async def test_typing_replaces_what_stands_in_a_field_and_escape_leaves_it() -> 
             await pilot.pause()
             await pilot.press(*text)
             await until(pilot, lambda text=text: field.value == text)
+            await shows(pilot, "Esc Leave the field")
             await pilot.press("escape")
+            await until(pilot, lambda: "Esc Leave" not in shown(pilot.app))
             await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#go"))
 
 

@@ -70,7 +70,7 @@ class Form(Container):
     BINDINGS = [
         Binding("down", "app.focus_next", "Next field", show=False),
         Binding("up", "app.focus_previous", "Previous field", show=False),
-        Binding("escape", "leave", "Leave the field", show=False),
+        Binding("escape", "leave", "Leave the field"),
     ]
     SCOPED_CSS = False  # the classes for narrow and low screens sit on the screen
     DEFAULT_CSS = style_sheet(__file__)
@@ -316,6 +316,10 @@ class Form(Container):
             active = self.screen.active_bindings.get(event.key)
             if active is None or not active.binding.show:
                 event.stop()
+
+    def lit(self, action: str) -> bool:
+        """The way out is shown while letters are typed into a field."""
+        return isinstance(self.screen.focused, Input)
 
     def action_leave(self) -> None:
         """Out of a field, so that letters and digits are keys again."""
