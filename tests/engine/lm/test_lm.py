@@ -341,6 +341,8 @@ def test_a_folder_that_is_no_language_model(damage: Callable[[Path], Any], messa
         ("../..//x y", "no folder or run has that name"),
         ("\0", "no folder or run has that name"),
         ("x" * 5000, "no folder or run has that name"),
+        ("/nowhere/model", "there is no such file or folder"),
+        ("smollm.gguf", "there is no such file or folder"),
         ("latest", "there are no runs"),
         ("  ", "no model named"),
     ],
