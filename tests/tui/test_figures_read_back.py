@@ -17,7 +17,7 @@ from engine.comparison import statistics
 from engine.comparison.statistics import report_from
 from engine.encoders.plane import plane
 from engine.retrieve.metrics import Ranked
-from engine.runs.events import ContenderDone, ContenderStep, ItemJudged, Loaded, Notice
+from engine.runs.events import ContenderDone, ContenderStep, ItemJudged, Loaded, Notice, Progress
 from tui.choose.own import Own
 from tui.choose.questions import card, questions
 from tui.choose.story import ChooseStory, Listing
@@ -213,8 +213,10 @@ def test_intervals_stand_under_the_ticks_of_their_axis(width: int) -> None:
 def test_the_table_marks_the_best_and_says_what_a_star_means() -> None:
     story = ChooseStory()
     story.fold(Loaded("choose", "d", "s", 9, 3, 12, "test", "f", ("chance", "margin", "finetune"), (), ()))
+    story.fold(Progress("scoring chance", 0, 0))
     for name, accuracy in (("margin", 0.7), ("finetune", 0.5)):
         story.fold(ContenderDone(name, {"accuracy": accuracy, "interval": [0.4, 0.8], "items": 12}))
+    assert story.progress is None  # it was that of a method which is done
     from tui.choose.overview import overview as choose_overview
 
     def drawn() -> str:

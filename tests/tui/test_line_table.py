@@ -74,7 +74,9 @@ def test_columns_of_the_lowest_priority_give_way_first_and_the_rest_is_shared() 
 
 
 class Table(App[None]):
-    """A table of a hundred rows."""
+    """A table of a hundred rows, whose row Enter chooses, as a pane says it."""
+
+    BINDINGS = [("enter", "choose", "Choose")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,6 +87,9 @@ class Table(App[None]):
 
     def on_mount(self) -> None:
         self.query_one(TableView).show([f"row {number}" for number in range(100)], 0)
+
+    def action_choose(self) -> None:
+        self.query_one(TableView).action_choose()
 
     def on_table_view_moved(self) -> None:
         self.told.append(f"moved to {self.query_one(TableView).here}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -430,3 +431,11 @@ def test_a_notice_that_the_last_line_shows_whole_is_not_repeated(width: int) -> 
     story = folded([loaded(), ContenderDone("lr", report("lr")), Notice("some " * 12 + "end", "info", "encoder")])
     drawn = overview.overview(story, None, "lr", ViewState(), width, 60)
     assert any(line.text.rstrip().endswith("end") for line in drawn) == (width == 40)
+
+
+def test_what_an_empty_view_says_is_wrapped_once() -> None:
+    lines = [line.text.strip() for line in pages.suspects(None, ViewState(), 80, 12)]
+    told = [line for line in lines if line]
+    assert told[0] == "No suspicious labels yet."
+    for line, following in itertools.pairwise(told[1:]):
+        assert len(line) + 1 + len(following.split()[0]) > 76  # the next word would not have fitted

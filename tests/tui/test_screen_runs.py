@@ -90,6 +90,7 @@ async def test_a_run_that_a_process_owns_has_no_key_that_resumes_it() -> None:
         with run.lock():
             await list_runs(pilot, 1)
             await until(pilot, lambda: "c Copy" in lit(pilot))
+            assert "Enter Open" in lit(pilot)
             assert "r Resume" not in lit(pilot)
         await until(pilot, lambda: "r Resume" in lit(pilot))
 

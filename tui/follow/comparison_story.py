@@ -193,7 +193,7 @@ class CompareStory(BaseStory):
                 self.doing, self.progress = event.contender, None
                 self.method(event.contender).step(event)
             case ContenderDone():
-                self.doing = "" if self.doing == event.contender else self.doing
+                self.doing, self.progress = "" if self.doing == event.contender else self.doing, None
                 kept = [notice for notice in self.notices if notice.level != "info" or notice.kind == "screen"]
                 self.notices = deque(kept, self.notices.maxlen)  # what was said has been read by now
                 with suppress(*DAMAGED):

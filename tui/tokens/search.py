@@ -27,6 +27,7 @@ class TokenSearch(Dialog[str | None]):
     BINDINGS = [
         Binding("f8", "case", "Case", priority=True),
         Binding("down", "into", show=False),
+        Binding("enter", "row", "insert the token", show=False),
     ]
     DEFAULT_CSS = style_sheet(__file__)
 
@@ -101,6 +102,10 @@ class TokenSearch(Dialog[str | None]):
     def action_into(self) -> None:
         """From the line into the list."""
         self._table.focus()
+
+    def action_row(self) -> None:
+        """The token of the row that the cursor is on."""
+        self._table.action_choose()
 
     @on(Input.Submitted)
     @on(TableView.Chosen)

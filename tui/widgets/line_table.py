@@ -162,14 +162,13 @@ class TableView(FocusLines):
         Binding("pagedown", "page(1)", "one page down", show=False),
         Binding("home", "ends(0)", "first row", show=False),
         Binding("end", "ends(1)", "last row", show=False),
-        Binding("enter", "choose", "open the row", show=False),
     ]
 
     class Moved(Message):
         """The cursor has been moved."""
 
     class Chosen(Message):
-        """Enter was pressed, or the row of the cursor clicked."""
+        """The row of the cursor was clicked, or chosen with a key of the pane."""
 
     def __init__(self, columns: Sequence[Column], *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

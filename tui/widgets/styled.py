@@ -34,6 +34,7 @@ TITLE = f"bold {BRIGHT}"
 """of a panel or a heading"""
 PLAIN, DIM, BOLD = Style(), Style(color=MUTED), Style.parse(TITLE)
 """of segments: text, labels and hints, figures"""
+WIDEST = 88  # cells of a line of an empty view
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CONSOLE = Console(width=1000, color_system="truecolor", force_terminal=True, file=io.StringIO())
 
@@ -70,8 +71,9 @@ def side_by_side(columns: Sequence[tuple[Sequence[Strip], int]], height: int) ->
 
 
 def message(text: str, width: int, height: int) -> list[Strip]:
-    """What an empty view says, in its middle."""
-    lines = [part for line in text.split("\n") for part in (wrap(Text(line, MUTED), width - 4) or [Text("")])]
+    """What an empty view says, in its middle, in paragraphs between which is an empty line."""
+    paragraphs = [wrap(Text(" ".join(one.split()), MUTED), min(width - 4, WIDEST)) for one in text.split("\n\n")]
+    lines = [line for one in paragraphs for line in (Text(), *one)][1:]
     above = max(0, (height - len(lines)) // 2)
     widest = max((line.cell_len for line in lines), default=0)
     left = " " * max(0, (width - widest) // 2)
