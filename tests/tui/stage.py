@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -51,7 +52,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: flo
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "never came true; the screen shows\n" + shown(pilot.app)  # type: ignore[arg-type]
-        await pilot.pause(0.02)
+        await asyncio.sleep(0.02)
 
 
 async def shows(pilot: Pilot[Any], *texts: str) -> None:
