@@ -196,7 +196,7 @@ class LabApp(EndingApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if (action in _WORK or action == "back_to_lab") and not (self.switcher.current and self.switcher.query(Pane)):
+        if (action in _WORK or action == "back_to_lab") and not (self.switcher.current and self.switcher.children):
             return True  # the panes are not mounted yet
         return self._possible(action)
 
