@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from workbench import VERSE
 
+from checkpoints import home
+
 if TYPE_CHECKING:
     from engine.lm.model import LanguageModel
     from engine.runs.events import Event, Token
@@ -149,6 +151,19 @@ def write_nanochat(folder: Path, *, seed: int = 3, **changes: Any) -> Any:
     model.save_pretrained(folder)
     write_tokenizer(folder)
     return model
+
+
+def characters() -> str:
+    """Trains a small model of characters, whose window slides after 32 of them; returns where it is, for ``load``."""
+    from workbench import new_run, spec, train
+
+    corpus = home.home() / "verse.txt"
+    corpus.parent.mkdir(parents=True, exist_ok=True)
+    corpus.write_text(VERSE, encoding="utf-8")
+    made = spec(corpus, context=32, steps=60, learning_rate=1e-2, evaluate_every=60, sample_every=0)
+    run = new_run(made)
+    train(made, run=run)
+    return str(run.path)
 
 
 def hub_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import platformdirs
 import pytest
@@ -212,7 +214,11 @@ REAL = Path(platformdirs.user_data_dir("llmlab-tui", appauthor=False)) / "cache"
 
 
 @pytest.mark.skipif(not list(REAL.glob("*.gguf")), reason="SmolLM2 was not fetched")
-def test_smollm2_is_what_the_reader_of_transformers_makes_of_the_file(tmp_path: Path) -> None:
+def test_smollm2_is_what_the_reader_of_transformers_makes_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slow in ("GGUFReader", "get_tensor_name_map"):  # transformers calls them again and again for the same
+        monkeypatch.setattr(f"gguf.{slow}", functools.cache(getattr(gguf, slow)))
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
     (file,) = REAL.glob("*.gguf")
