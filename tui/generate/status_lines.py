@@ -72,9 +72,10 @@ def head(lm: LanguageModel | None, activity: Activity, width: int) -> Strip:
     elif lm is None:
         parts.append(Segment(" m chooses one", DIM))
     else:
-        left = max(0, lm.context - activity.context)
-        spent = Style(color=BAD) if not left else Style(color=WARN) if left < 16 else DIM
-        spent = DIM if lm.slides else spent  # it goes on when its context is full
+        left = lm.context - activity.context
+        spent = DIM  # a model whose context slides goes on when it is full
+        if left < 16 and not lm.slides:
+            spent = Style(color=WARN if left > 0 else BAD)
         values = head_values(lm, activity)
         right = [Segment(f"context {values['context']}", spent)]
         if activity.speed:

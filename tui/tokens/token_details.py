@@ -149,11 +149,8 @@ def flow(label: str, chunks: Iterable[Chunk], width: int) -> list[Strip]:
             used += 1
         lines[-1].append((text, style))
         used += cells
-    return [
-        _line([(f"{label if number == 0 else '':<{LABEL}}", DIM), *line])
-        for number, line in enumerate(lines)
-        if line or number == 0
-    ]
+    labels = [label, *[""] * (len(lines) - 1)]
+    return [_line([(f"{name:<{LABEL}}", DIM), *line]) for name, line in zip(labels, lines, strict=True)]
 
 
 def _notes(token: Token) -> list[Chunk]:
@@ -170,8 +167,8 @@ def _characters(text: str) -> list[Chunk]:
     if len(text) == 1:
         name = unicodedata.name(text, "unnamed").lower()
         return [(plain(text), BOLD), (f"U+{ord(text):04X}", PLAIN), (name, DIM)]
-    more = f"and {len(text) - _SHOWN:,} more" if len(text) > _SHOWN else ""
-    return [(plain(text[:_SHOWN]), BOLD), *([(more, DIM)] if more else [])]
+    shown = [(plain(text[:_SHOWN]), BOLD)]
+    return [*shown, (f"and {len(text) - _SHOWN:,} more", DIM)] if len(text) > _SHOWN else shown
 
 
 def _bytes(content: bytes) -> list[Chunk]:

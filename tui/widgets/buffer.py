@@ -65,22 +65,20 @@ class Buffer:
 
     def undo(self) -> bool:
         """Take the last change back."""
-        if not self._done:
-            return False
-        edit = self._done.pop()
-        self._undone.append(edit)
-        self._put(edit.start, edit.start + len(edit.inserted), edit.removed)
-        self.move(edit.caret)
-        return True
+        return self._step(self._done, self._undone)
 
     def redo(self) -> bool:
         """Make it again."""
-        if not self._undone:
+        return self._step(self._undone, self._done)
+
+    def _step(self, source: list[Edit], target: list[Edit]) -> bool:
+        if not source:
             return False
-        edit = self._undone.pop()
-        self._done.append(edit)
-        self._put(edit.start, edit.start + len(edit.removed), edit.inserted)
-        self.move(edit.start + len(edit.inserted))
+        edit, back = source.pop(), source is self._done
+        target.append(edit)
+        old, new = (edit.inserted, edit.removed) if back else (edit.removed, edit.inserted)
+        self._put(edit.start, edit.start + len(old), new)
+        self.move(edit.caret if back else edit.start + len(new))
         return True
 
     def word_left(self) -> int:
