@@ -112,7 +112,7 @@ def test_a_completion_that_fails_is_no_result(model: Path, monkeypatch: pytest.M
     def failing(lm: object, specs: list[object], control: Control) -> object:
         yield Completed("failed", "", 1, 0, 0, 0.0, 0.0, 0.0)
 
-    monkeypatch.setattr("engine.lm.sweep.generate_together", failing)
+    monkeypatch.setattr("engine.lm.generate.generate_together", failing)
     with pytest.raises(MemoryRanOut):
         measure(model)
 
