@@ -77,7 +77,7 @@ def figures(scores: Scores, items: Sequence[Item], *, seconds: float, settings: 
             {"place": one.name, "right": one.support, "chosen": int(count), "found": round(one.recall, 6)}
             for one, count in zip(report.classes, chosen, strict=True)
         ],
-        "margins": [_rounded(asdict(one)) for one in statistics.by_margin(margins(found), right > 0)],
+        "margins": [_rounded(one) for one in statistics.by_margin(margins(found), right > 0)],
         "seconds": round(seconds, 3),
         "settings": settings,
     }
@@ -222,5 +222,5 @@ def orders(items: Sequence[Item], seed: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
-def _rounded(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in record.items()}
+def _rounded(one: statistics.Bin) -> dict[str, Any]:
+    return {name: round(value, 6) for name, value in asdict(one).items()}

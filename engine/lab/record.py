@@ -37,11 +37,6 @@ class Settings:
         return [Problem(name, "must not be empty") for name in options(Settings) if not getattr(self, name).strip()]
 
 
-@dataclass(frozen=True)
-class _Texts:
-    texts: tuple[str, ...] = ()
-
-
 def folder() -> Path:
     """Where the files are. It need not exist."""
     return home.home() / "lab"
@@ -80,13 +75,13 @@ def save_guesses(given: Mapping[str, int]) -> None:
 
 def own_texts() -> tuple[str, ...]:
     """Texts of the student's own for the tokenizer."""
-    found = _restored(_Texts, "texts")
-    return found.texts if found else ()
+    texts = _read("texts").get("texts")
+    return tuple(texts) if isinstance(texts, list) and all(isinstance(one, str) for one in texts) else ()
 
 
 def save_own_texts(texts: Sequence[str]) -> None:
     """Replace those texts."""
-    _write("texts", codec.encode(_Texts(tuple(texts))))
+    _write("texts", {"texts": list(texts)})
 
 
 def measured(name: str) -> Measured | None:

@@ -28,7 +28,6 @@ from engine.runs.messages import Stop, to_record
 from engine.runs.spec import BadSpec, Problem
 
 FILE = "queue.json"
-MOVES = ("first", "up", "down")
 CPU, ALL = "cpu", "all"
 """places to compute, beside ``cuda:N``: anything but a GPU, and all GPUs together"""
 TRIES = 30  # seconds that a change waits for another one
@@ -162,7 +161,7 @@ def standing(run: Run) -> tuple[str, int]:
 
 
 def move(name: str, to: str) -> None:
-    """Move a run that waits, ``to`` one of ``MOVES``.
+    """Move a run that waits, ``to`` the first place, ``up`` or ``down``.
 
     Raises as :func:`add`, :class:`engine.runs.spec.BadSpec` for one that is running and
     :class:`checkpoints.run.NoSuchRun` for one that is not in the queue.

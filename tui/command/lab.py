@@ -46,12 +46,13 @@ def list_steps(*, quick: Quick = False, json: Json = False) -> int:
     from engine.lab import run as headless
 
     now = progress.read(quick)
+    known = _steps(now.exercises)
     for event in headless.steps(now):
         if json:
             print_json(happened.to_dict(event))
             continue
-        step = _steps(now.exercises)[event.step]
-        say(safe(f"{event.exercise:<4} {event.outcome or event.state:<15} {_told(step, event)}", lines=False))
+        told = _told(known[event.step], event)
+        say(safe(f"{event.exercise:<4} {event.outcome or event.state:<15} {told}", lines=False))
     return DONE
 
 
@@ -85,14 +86,15 @@ def run(
     work = headless.run(control, quick=quick, exercises=exercises, settings=settings)
     last: Finished | None = None
     states: dict[str, LabStep] = {}
+    known = _steps(exercises)
     for event in narrated(work, Narrator(as_json=json, quiet=True, every=PROGRESS), control):
         last = event if isinstance(event, Finished) else last
         if not json:
-            _tell(event, states, exercises)
+            _tell(event, states, known)
         if isinstance(event, LabStep):
             states[event.step] = event
     if not json:
-        _conclude(states, exercises)
+        _conclude(states, known)
         if came:
             print_message("interrupted: the next lab run goes on with what is left")
     return INTERRUPTED if came else DONE if last is not None and last.reason == "done" else FAILED
@@ -137,17 +139,16 @@ def _settings(given: Mapping[str, Any], exercises: Sequence[Exercise], *, quick:
     return settings
 
 
-def _tell(event: Event, states: dict[str, LabStep], exercises: Sequence[Exercise]) -> None:
+def _tell(event: Event, states: dict[str, LabStep], known: Mapping[str, Step]) -> None:
     """Print one line about what has changed, and the plan once all states are known."""
     if isinstance(event, Notice) and event.level == "warning":
         print_message(f"warning: {event.text}")
     if not isinstance(event, LabStep):
         return
-    known = _steps(exercises)
     step = known[event.step]
     if event.step not in states:
         if len(states) == len(known) - 1:
-            for line in _plan({**states, event.step: event}, exercises):
+            for line in _plan({**states, event.step: event}, known):
                 print_message(line)
     elif event.state == "running":
         print_message(f"{event.exercise:<4} started: {_title(step)}, {_about(event.seconds)}")
@@ -157,23 +158,22 @@ def _tell(event: Event, states: dict[str, LabStep], exercises: Sequence[Exercise
         print_message(f"{event.exercise:<4} {event.state}: {_told(step, event)}")
 
 
-def _plan(states: dict[str, LabStep], exercises: Sequence[Exercise]) -> Iterator[str]:
+def _plan(states: dict[str, LabStep], known: Mapping[str, Step]) -> Iterator[str]:
     """The work that is left, and how long it takes."""
-    known, left = _steps(exercises), [event for event in states.values() if event.seconds is not None]
+    left = [event for event in states.values() if event.seconds is not None]
     seconds = {known[event.step].work: event.seconds or 0.0 for event in left}
-    yield f"{_done(states, exercises)}; the rest takes {_about(sum(seconds.values()))} on this machine (estimate)"
+    yield f"{_done(states, known)}; the rest takes {_about(sum(seconds.values()))} on this machine (estimate)"
     for event in left:
         yield f"{event.exercise:<4} {_title(known[event.step])}: {_about(event.seconds)}"
 
 
-def _conclude(states: dict[str, LabStep], exercises: Sequence[Exercise]) -> None:
+def _conclude(states: dict[str, LabStep], known: Mapping[str, Step]) -> None:
     """Print the claims with what has become of them, and what is left."""
-    known = _steps(exercises)
     for event in states.values():
         step = known[event.step]
         if step.kind == "claim":
             say(safe(f"{event.exercise:<4} {event.outcome or event.state:<15} {_title(step)}", lines=False))
-    print_message(_done(states, exercises))
+    print_message(_done(states, known))
     own = [event for event in states.values() if event.state != "done" and known[event.step].kind in _OWN]
     if own:
         named = ", ".join(f"{event.exercise} {_title(known[event.step])}" for event in own)
@@ -184,8 +184,7 @@ _OWN = ("answer", "guess")
 """kinds of steps that no program does"""
 
 
-def _done(states: dict[str, LabStep], exercises: Sequence[Exercise]) -> str:
-    known = _steps(exercises)
+def _done(states: dict[str, LabStep], known: Mapping[str, Step]) -> str:
     counted = [event.state == "done" for event in states.values() if known[event.step].kind not in _OWN]
     return f"{sum(counted)} of {len(counted)} steps done"
 

@@ -6,34 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from engine.runs import events as happened
-from engine.runs.events import (
-    Classified,
-    ContenderDone,
-    ContenderStep,
-    CurvePoint,
-    Encoded,
-    EncodingDone,
-    Estimated,
-    Evaluated,
-    Event,
-    Finished,
-    ItemJudged,
-    Loaded,
-    Notice,
-    Paused,
-    Progress,
-    SampleText,
-    Saved,
-    Started,
-    Step,
-)
+from engine.runs import events
 from engine.runs.listing import partial
 from tui import units
 from tui.output import print_json, print_message
 
 STEP_LINES = 2.0  # seconds between lines about steps
-UNDER_WAY = (Step, Progress, Encoded, ContenderStep, ItemJudged)
+UNDER_WAY = (events.Step, events.Progress, events.Encoded, events.ContenderStep, events.ItemJudged)
 
 
 class Narrator:
@@ -49,18 +28,18 @@ class Narrator:
         self._doing = ""
         self._sample = ""
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: events.Event) -> None:
         """Print one event."""
         if self._json:
-            print_json(happened.to_dict(event))
+            print_json(events.to_dict(event))
         elif not self._quiet or (self._every and isinstance(event, UNDER_WAY)):
             self._narrate(event)
-        elif isinstance(event, Notice) and event.level == "error":
+        elif isinstance(event, events.Notice) and event.level == "error":
             print_message(event.text)
 
-    def _narrate(self, event: Event) -> None:
+    def _narrate(self, event: events.Event) -> None:
         match event:
-            case Started():
+            case events.Started():
                 print_message(
                     f"{event.run}: {event.preset}, {event.parameters:,} parameters on {event.device} "
                     f"({event.precision}, {event.threads} threads), corpus {event.corpus}: "
@@ -72,48 +51,48 @@ class Narrator:
                     f"reference losses: uniform {event.uniform_entropy:.3f}, "
                     f"letter frequencies {event.unigram_entropy:.3f}, bigrams {units.loss(event.bigram_entropy)}"
                 )
-            case Step() if self._due(event.seconds_left == 0):
+            case events.Step() if self._due(event.seconds_left == 0):
                 print_message(
                     f"step {event.step:>7,}  loss {event.loss:.4f}  lr {units.rate(event.learning_rate):>7}  "
                     f"grad {event.gradient_norm:.2f}  {units.count(event.tokens_per_second)} tokens/s "
                     f"({event.peak_share:.0%} of peak)  {units.duration(event.seconds_left)} left"
                 )
-            case Evaluated():
+            case events.Evaluated():
                 mark = "  best" if event.best_step == event.step else ""
                 print_message(
                     f"step {event.step:>7,}  validation loss {event.val_loss:.4f} nats, "
                     f"{event.bits_per_character:.4f} bits per character{mark}"
                 )
-            case SampleText():
+            case events.SampleText():
                 self._sample += event.text
                 if event.done:
                     print_message(f"sample at step {event.step:,}:")
                     print_message("  │ " + self._sample.strip("\n").replace("\n", "\n  │ "))
                     self._sample = ""
-            case Estimated():
+            case events.Estimated():
                 print_message(
                     f"{event.seconds_per_step * 1000:.1f} ms per step, {units.duration(event.seconds_left)} left"
                 )
-            case Saved():
+            case events.Saved():
                 print_message(f"step {event.step:>7,}  saved {units.size(event.bytes)} in {event.seconds:.2f} s")
-            case Notice():
+            case events.Notice():
                 print_message(f"{event.level}: {event.text}" if event.level != "info" else event.text)
-            case Paused():
+            case events.Paused():
                 print_message(f"paused at step {event.step:,}")
-            case Progress() if self._due(event.what != self._doing):
+            case events.Progress() if self._due(event.what != self._doing):
                 self._doing = event.what
                 print_message(f"{event.what}{units.progress(event)}")
-            case Loaded():
+            case events.Loaded():
                 print_message(f"{event.data} ({event.source}): {_counts(event)}")
                 for line in (*event.repairs, *event.checks):
                     print_message(f"  {line}")
-            case Encoded() if self._due(event.done == event.total):
+            case events.Encoded() if self._due(event.done == event.total):
                 speed = f", {event.sequences_per_second:.0f} per second" if event.sequences_per_second else ", cached"
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
-            case EncodingDone():
+            case events.EncodingDone():
                 print_message(str(event))
-            case ContenderStep() if self._due(_tells_epoch(event)):
+            case events.ContenderStep() if self._due(_tells_epoch(event)):
                 looked = ""
                 if event.held_out_score is not None and event.held_out_loss is not None:
                     looked = f"  validation loss {event.held_out_loss:.4f}, accuracy {event.held_out_score:.4f}"
@@ -123,19 +102,19 @@ class Narrator:
                 of = f" of {event.steps:,}" if event.steps else ""
                 note = f"  {event.note}" if event.note else ""
                 print_message(f"{event.contender}: step {event.step:,}{of}  loss {event.loss:.4f}{looked}{note}{left}")
-            case ItemJudged() if event.done < event.total and self._due():
+            case events.ItemJudged() if event.done < event.total and self._due():
                 print_message(
                     f"{event.contender}: {event.done:,} of {event.total:,} questions, accuracy so far "
                     f"{event.accuracy:.4f} ({event.low:.4f} to {event.high:.4f})"
                 )
-            case ContenderDone():
+            case events.ContenderDone():
                 print_message(f"{event.contender}: {_figures(event.result)}")
-            case CurvePoint():
+            case events.CurvePoint():
                 print_message(f"{event.contender}: {event.labels:,} labels per class: accuracy {event.accuracy:.4f}")
-            case Classified():
+            case events.Classified():
                 methods = f"{event.step} method{'s' * (event.step != 1)}"
                 print_message(f"{_ending(event)}: {methods} in {units.duration(event.seconds)}")
-            case Finished():
+            case events.Finished():
                 best = f", best validation loss {event.best_val_loss:.4f}" if event.best_val_loss is not None else ""
                 print_message(f"{_ending(event)} at step {event.step:,}{best}")
 
@@ -147,18 +126,18 @@ class Narrator:
         return due
 
 
-def _ending(last: Finished) -> str:
+def _ending(last: events.Finished) -> str:
     """The state that a run ended in, and why where that does not follow from it."""
     why = "" if last.reason in ("steps", "done", last.state) else f" ({last.reason.replace('_', ' ')})"
     return f"{last.state}{why}"
 
 
-def _tells_epoch(event: ContenderStep) -> bool:
+def _tells_epoch(event: events.ContenderStep) -> bool:
     """Whether this is the end of a long epoch, which is worth a line whenever it comes."""
     return event.contender in ("finetune", "trained") and event.held_out_score is not None
 
 
-def _counts(event: Loaded) -> str:
+def _counts(event: events.Loaded) -> str:
     if event.task == "retrieve":
         judged = f", {event.judged:,} {event.judged_split} queries judged" if event.judged_split else ""
         return f"{event.documents:,} documents, {event.train:,} train queries{judged}"
