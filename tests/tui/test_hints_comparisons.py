@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import tiny
 from classifying import GOLD, GUESSES, TEXTS, FakeRuns, fake_runs, loaded, probabilities, report, told
-from explaining import SIZES, unexplained
+from explaining import unexplained
 from retrieving import collection
-from stage import until
+from stage import at_sizes, until
 from textual.pilot import Pilot
 
 from checkpoints.run import Run
@@ -36,6 +37,7 @@ from tui.widgets.line_table import Drawn
 __all__ = ["fake_runs"]
 WIDE = (200, 50)
 """where every column has room"""
+ALL = ((80, 24), (120, 40), WIDE)
 RARE = {"seeds", "more", "lines", "mean of", "encoding", "correct", "step", "zero-shot", "partial", "truncated"}
 RARE |= {"could not be scored", "documents", "95%"}
 """hints of figures that these runs have not, at this size: of a stopped run, of long texts, of many classes"""
@@ -107,18 +109,27 @@ async def opened(pilot: Pilot[int], key: str, kind: type[ComparePane], run: Run)
     return pane
 
 
-async def look(pilot: Pilot[int], pane: ComparePane, view: str, *keys: str) -> list[str]:
-    """What the hints of a view lack."""
+async def look(
+    pilot: Pilot[int], pane: ComparePane, view: str, *keys: str, sizes: Sequence[tuple[int, int]] = ALL
+) -> list[str]:
+    """What the hints of a view lack at each size, the one first at which the keys are pressed."""
     app: Any = pilot.app
     if view:
         pane.action_view(view)
     await pilot.press(*keys)
     await pilot.pause(0.3)
     await until(pilot, lambda: not pane.background.active, 60)
-    pane.redraw()
-    await pilot.pause(0.05)
-    pane.told = getattr(pane, "told", set()) | {hint.name for hint in pane.hints()}  # type: ignore[attr-defined]
-    return [f"{view} {keys}: {one}" for one in unexplained(app, ALLOWED)]
+    wrong = []
+    async for size in at_sizes(pilot, sizes):
+        await pilot.pause(0.05)
+        pane.redraw()
+        await pilot.pause(0.05)
+        if size == WIDE:
+            told = getattr(pane, "told", set()) | {hint.name for hint in pane.hints()}
+            pane.told = told  # type: ignore[attr-defined]
+        wrong += [f"{size} {view} {keys}: {one}" for one in unexplained(app, ALLOWED)]
+    await pilot.resize_terminal(*sizes[0])
+    return wrong
 
 
 def untold(pane: Any) -> set[str]:
@@ -127,10 +138,9 @@ def untold(pane: Any) -> set[str]:
     return {row.name for row in rows if "name" not in row.pattern} - pane.told
 
 
-@pytest.mark.parametrize("size", [*SIZES, WIDE])
-async def test_every_figure_of_a_classification_is_explained(size: tuple[int, int], fake_runs: FakeRuns) -> None:
+async def test_every_figure_of_a_classification_is_explained(fake_runs: FakeRuns) -> None:
     fake_runs.play = told
-    async with LabApp().run_test(size=size) as pilot:
+    async with LabApp().run_test(size=ALL[0]) as pilot:
         pane = await opened(pilot, "4", ClassifyPane, fake_runs.create(ClassifySpec()))
         await until(pilot, lambda: pane.findings is not None)
         wrong = []
@@ -151,12 +161,11 @@ async def test_every_figure_of_a_classification_is_explained(size: tuple[int, in
             pane.story.fold(event)
             wrong += await look(pilot, pane, "overview")
         assert not wrong
-        assert size != WIDE or untold(pane) <= RARE
+        assert untold(pane) <= RARE
 
 
-@pytest.mark.parametrize("size", [*SIZES, WIDE])
-async def test_every_figure_of_a_ranking_of_choices_is_explained(size: tuple[int, int], ranked: Run) -> None:
-    async with LabApp().run_test(size=size) as pilot:
+async def test_every_figure_of_a_ranking_of_choices_is_explained(ranked: Run) -> None:
+    async with LabApp().run_test(size=ALL[0]) as pilot:
         pane = await opened(pilot, "5", ChoosePane, ranked)
         await until(pilot, lambda: pane.items)
         wrong = []
@@ -166,32 +175,36 @@ async def test_every_figure_of_a_ranking_of_choices_is_explained(size: tuple[int
         await until(pilot, lambda: pane.own.item is not None and pane.own.item.question.endswith("now"))
         wrong += await look(pilot, pane, "")
         assert not wrong
-        assert size != WIDE or untold(pane) <= RARE
+        assert untold(pane) <= RARE
 
 
-@pytest.mark.parametrize("size", [*SIZES, WIDE])
-async def test_every_figure_of_a_retrieval_is_explained(size: tuple[int, int], retrieved: Run) -> None:
-    async with LabApp().run_test(size=size) as pilot:
+async def test_every_figure_of_a_retrieval_is_explained(retrieved: Run) -> None:
+    async with LabApp().run_test(size=ALL[0]) as pilot:
         pane = await opened(pilot, "6", RetrievePane, retrieved)
         await until(pilot, lambda: pane.gains and pane.library is not None)
         wrong = []
         for view, *keys in (["figures"], ["", "pagedown"], ["gains"], ["", "enter"], ["", "enter"], ["batch"], ["map"]):
             wrong += await look(pilot, pane, view, *keys)
         assert not wrong
-        assert size != WIDE or untold(pane) <= RARE
+        assert untold(pane) <= RARE
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 60)])
-@pytest.mark.parametrize(("key", "seen"), [("4", "80 test"), ("5", "chance 0."), ("6", "grade 1")])
-async def test_every_figure_beside_a_form_is_explained(size: tuple[int, int], key: str, seen: str) -> None:
-    async with LabApp().run_test(size=size) as pilot:
+async def test_every_figure_beside_a_form_is_explained() -> None:
+    allowed = {r"advanced: \d+ fields": "a count of fields", "UTF-8": "a name"}
+    async with LabApp().run_test(size=(120, 40)) as pilot:
         app: Any = pilot.app
-        await pilot.press(key)
-        await until(pilot, lambda: seen in app.here.form.query_one(".seen").content.plain)
-        await pilot.pause(0.1)
-        allowed = {r"advanced: \d+ fields": "a count of fields", "UTF-8": "a name"}
-        assert not unexplained(app, allowed)
-        assert not any(".." in hint.text for hint in app.here.hints())
+        for key, name, seen in (
+            ("4", "classify", "80 test"),
+            ("5", "choose", "chance 0."),
+            ("6", "retrieve", "grade 1"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda name=name: app.here.id == name)
+            await until(pilot, lambda seen=seen: seen in app.here.form.query_one(".seen").content.plain)
+            async for size in at_sizes(pilot, [(120, 40), (80, 60)]):
+                await pilot.pause(0.1)
+                assert not unexplained(app, allowed), (name, size)
+                assert not any(".." in hint.text for hint in app.here.hints())
 
 
 async def test_hints_have_the_figures_of_the_results(fake_runs: FakeRuns) -> None:
@@ -205,7 +218,7 @@ async def test_hints_have_the_figures_of_the_results(fake_runs: FakeRuns) -> Non
         await until(pilot, lambda: pane.findings is not None)
         for method, name in (("lr", "logistic reg."), ("mlp", "MLP")):
             pane.view_state.method = method
-            assert await look(pilot, pane, "overview") == []
+            assert await look(pilot, pane, "overview", sizes=[(120, 40)]) == []
             texts = {hint.name: hint.text for hint in pane.hints()}
             guesses, gold = GUESSES[method], GOLD
             assert f"{name} classifies a share of {accuracy_score(gold, guesses):.3f} correctly" in texts["accuracy"]
