@@ -109,10 +109,12 @@ def test_train_shows_every_field_in_its_help() -> None:
     assert shown.index("--learning-rate") < shown.index("Advanced") < shown.index("--beta1")
 
 
-def test_completion_knows_commands_and_options(tmp_path: Path) -> None:
+def test_completion_knows_commands_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # a line is added to .bashrc there
     script = tmp_path / "completion"
     ran = command("--install-completion", "--shell", "bash", "--output", script)
     assert ran.returncode == 0, ran.stderr
+    assert str(script) in (tmp_path / ".bashrc").read_text()
     text = script.read_text()
     assert all(word in text for word in ("classify", "--learning-rate", "fast-karpathy"))
 
