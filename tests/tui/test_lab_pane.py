@@ -378,6 +378,11 @@ async def test_space_shows_the_prompt_with_a_model_that_can_read_it(monkeypatch:
         await until(pilot, lambda: pilot.app.query_one(GeneratePane).tokens.prompt == PROMPT)
         assert models.asked[-1] == "smollm2"
         assert record.measured("temperatures") is None
+        await pilot.press("f3")
+        await arrives(pilot, "lab")
+        pilot.app.query_one(GeneratePane).take("It comes late.")
+        await pilot.pause()
+        assert pilot.app.focused is lab(pilot).view
 
 
 # -- settings, the quick lab, the report -----------------------------------------------------------------------------

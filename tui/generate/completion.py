@@ -523,9 +523,10 @@ class CompletionPane(Pane):
             self.call_after_refresh(self.redraw)
 
     def focus_mode(self) -> None:
-        """Put the focus where the mode's keys are."""
+        """Put the focus where the mode's keys are, unless another pane is shown by now."""
         names = {EDIT: "#gen-editor", WALK: "#gen-walk", SWEEP: "#gen-sweep"}
-        self.query_one(names[self.mode]).focus()
+        if self.display:
+            self.query_one(names[self.mode]).focus()
 
     def edit(self) -> None:
         """Write: the text in an editor, of a conversation the user's message. What only looked at it is given up."""
