@@ -48,6 +48,12 @@ def test_how_far_it_is(progress: Progress, says: str) -> None:
     assert units.progress(progress) == says
 
 
+def test_texts_are_called_cached_where_they_are(capfd: pytest.CaptureFixture[str]) -> None:
+    for cached in (0, 9):
+        Narrator(as_json=False).tell(Encoded("minilm", cached, 9, cached, 0.0, 0.0))
+    assert ["cached" in line for line in capfd.readouterr().err.splitlines()] == [False, True]
+
+
 def test_in_a_narrow_line_the_figures_stay() -> None:
     progress = Progress("downloading model.safetensors of owner/name", 1024, 3072, 512.0)
     assert progress_text(progress, 60) == "downloading model.sa… 1.0 KiB of 3.0 KiB, 512 B/s, 4 s left…"

@@ -87,7 +87,8 @@ class Narrator:
                 for line in (*event.repairs, *event.checks):
                     print_message(f"  {line}")
             case events.Encoded() if self._due(event.done == event.total):
-                speed = f", {event.sequences_per_second:.0f} per second" if event.sequences_per_second else ", cached"
+                cached, per_second = ", cached" * bool(event.cached), event.sequences_per_second
+                speed = f", {per_second:.0f} per second" if per_second else cached
                 left = f", {units.duration(event.seconds_left)} left" if event.done < event.total else ""
                 print_message(f"{event.what}: {event.done:,} of {event.total:,} texts{speed}{left}")
             case events.EncodingDone():
