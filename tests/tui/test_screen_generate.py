@@ -718,18 +718,17 @@ async def test_f5_counts_what_is_typed_for_a_setting_and_leaves_the_focus_where_
 # -- settings and keys -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_all_settings_lie_in_one_or_two_lines_and_the_chosen_one_is_explained(
-    models: FakeModels, size: tuple[int, int]
-) -> None:
+async def test_all_settings_lie_in_one_or_two_lines_and_the_chosen_one_is_explained(models: FakeModels) -> None:
     names = ("greedy no", "T 1 ", "top-k 50", "top-p off", "min-p off", "repetition off", "new 8", "seed 0")
-    async with completed(size) as pilot:
+    async with completed(SIZES[1]) as pilot:
         strip = of(pilot).query_one(SettingsStrip)
         strip.show(of(pilot).sampling)
-        await shows(pilot, *names, "Tab edits")
-        assert strip.size.height == (1 if size[0] >= 100 else 2)
+        async for size in at_sizes(pilot):
+            await shows(pilot, *names, "Tab edits")
+            assert strip.size.height == (1 if size[0] >= 100 else 2)
         await pilot.press("tab", "tab", "right")
-        await shows(pilot, *names, "▌T 1 ", "divides the logits: below 1 sharper, above 1 flatter")
+        async for _ in at_sizes(pilot):
+            await shows(pilot, *names, "▌T 1 ", "divides the logits: below 1 sharper, above 1 flatter")
 
 
 async def test_a_wrong_setting_says_why_and_changes_nothing(models: FakeModels) -> None:
