@@ -781,16 +781,12 @@ async def test_figures_of_a_stopped_comparison_are_marked_as_partial() -> None:
 
 
 @pytest.mark.parametrize("preset", ["nano", "fast"])
-@pytest.mark.parametrize("reached", [1, 40, 90])
-async def test_the_rate_dialog_offers_the_peak_of_the_schedule(
-    trainers: FakeTrainers, preset: str, reached: int
-) -> None:
+async def test_the_rate_dialog_offers_the_peak_of_the_schedule(trainers: FakeTrainers, preset: str) -> None:
     """In warm-up, at the top and in the fall; the peak is what was set last, not what the run was asked for."""
     spec = build({"preset": preset, "steps": 100, "warmup": 20}, preset_for_auto="nano")
-    rates = [spec.rate(number, 3e-4) for number in range(reached)]
     assert spec.learning_rate != 3e-4
-    told = [Step(number, 3.0, rate, 0.5, 1000.0, 0.1, 1.0) for number, rate in enumerate(rates, 1)]
-    trainers.play = lambda run: [started(run), *told]
+    told = [Step(number, 3.0, spec.rate(number - 1, 3e-4), 0.5, 1000.0, 0.1, 1.0) for number in range(1, 91)]
+    trainers.play = lambda run: [started(run), told[0]]
     run = recorded("rates", preset=preset, steps=100, warmup=20)
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await list_runs(pilot, 1)
@@ -798,33 +794,35 @@ async def test_the_rate_dialog_offers_the_peak_of_the_schedule(
         await asked(pilot, "Continue to which step?")
         pilot.app.screen.query_one(Input).value = "101"
         await pilot.press("enter")
-        await until(pilot, lambda: pilot.app.pane.story.step == reached)  # type: ignore[attr-defined]
+        story = pilot.app.pane.story  # type: ignore[attr-defined]
+        await until(pilot, lambda: story.step == 1)
         run.write_json("spec.json", to_dict(spec))
-        await pilot.press("l")
-        await asked(pilot, "New peak learning rate")
-        assert pilot.app.screen.query_one(Input).value == "3e-4"
+        for reached in (1, 40, 90):
+            for event in told[story.step : reached]:
+                story.fold(event)
+            assert story.step == reached
+            await pilot.press("l")
+            await asked(pilot, "New peak learning rate")
+            assert pilot.app.screen.query_one(Input).value == "3e-4"
+            await pilot.press("escape")
+            await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
 
 
-async def test_enter_on_the_question_does_not_delete() -> None:
-    run = recorded("kept")
+async def test_runs_with_unknown_presets_are_copied_and_the_form_says_so() -> None:
+    for number, preset in enumerate(("gigantic", "", "[red]")):
+        run = recorded(f"newer{number}")
+        run.write_json("spec.json", {**run.spec(), "preset": preset})
     async with LabApp().run_test(size=(120, 40)) as pilot:
-        await list_runs(pilot, 1)
-        await pilot.press("d")
-        await asked(pilot, "Delete this run?")
-        await pilot.press("enter")
-        await until(pilot, lambda: len(pilot.app.screen_stack) == 1)
-        assert run.path.exists()
-
-
-@pytest.mark.parametrize("preset", ["gigantic", "", "[red]"])
-async def test_a_run_with_an_unknown_preset_is_copied_and_the_form_says_so(preset: str) -> None:
-    run = recorded("newer")
-    run.write_json("spec.json", {**run.spec(), "preset": preset})
-    async with LabApp().run_test(size=(120, 40)) as pilot:
-        await list_runs(pilot, 1)
-        await pilot.press("c")
-        await shows(pilot, "preset: ")
-        await pilot.press("f5")
-        await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-preset"))
-        await pilot.press("right")
-        await until(pilot, lambda: pilot.app.query_one("#field-preset").value == "auto")  # type: ignore[attr-defined]
+        await list_runs(pilot, 3)
+        for row in range(3):
+            pilot.app.query_one(TableView).move(row)
+            await pilot.press("c")
+            await until(pilot, lambda: pilot.app.here.id == "train")  # type: ignore[attr-defined]
+            await until(pilot, lambda: "preset: " in str(pilot.app.query_one("#form .problems").render()))
+            await pilot.press("f5")
+            await until(pilot, lambda: pilot.app.focused is pilot.app.query_one("#field-preset"))
+            await pilot.press("right")
+            await until(pilot, lambda: pilot.app.query_one("#field-preset").value == "auto")  # type: ignore[attr-defined]
+            await until(pilot, lambda: "preset: " not in str(pilot.app.query_one("#form .problems").render()))
+            await pilot.press("7")
+            await until(pilot, lambda: pilot.app.here.id == "runs")  # type: ignore[attr-defined]
