@@ -312,7 +312,7 @@ def test_a_model_of_characters_goes_on_when_its_context_is_full(slides: Language
     assert (end(events).reason, len(made)) == ("length", asked)
     assert len(notices("context", events)) == 1
     whole = [*given, *made]
-    for place in range(length, length + asked, 3):
+    for place in range(length, length + asked):
         begin = 0 if place <= full else full // 2 * -(-(place - full) // (full // 2))
         slides.forget()
         assert int(slides.feed(whole[begin:place]).argmax()) == whole[place]
