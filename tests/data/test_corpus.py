@@ -162,13 +162,14 @@ def test_entropies_are_those_of_the_definition(text: str) -> None:
     assert (facts.characters, facts.distinct) == (len(text), len(set(text)))
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize(("chunk", "length", "limit"), [(1, 400, 100), (7, 400, 100), (1000, 4000, None)])
 def test_entropies_of_a_large_vocabulary_are_those_of_the_definition(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, length: int, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "CHUNK", chunk)
+    monkeypatch.setattr(corpus, "DENSE_LIMIT", limit or corpus.DENSE_LIMIT)
     rng = np.random.default_rng(0)
-    text = "".join(map(chr, 0x4E00 + (rng.pareto(0.5, 4000) * 20).astype(int) % 9000))
+    text = "".join(map(chr, 0x4E00 + (rng.pareto(0.5, length) * 20).astype(int) % 9000))
     sparse = from_text(text, name="t", source="t").facts
     assert sparse.distinct > corpus.DENSE_LIMIT
     assert (sparse.unigram, sparse.bigram) == pytest.approx(brute_force(text), abs=1e-9)
