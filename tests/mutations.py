@@ -285,7 +285,7 @@ MUTATIONS = (
     Mutation(
         "features: what a stop within a shard has left is not looked for",
         "engine/encoders/features.py",
-        "for file in place.parts(number) if place is not None else ():",
+        "for file in place.parts(number):",
         "for file in ():",
         "engine/encoders",
     ),

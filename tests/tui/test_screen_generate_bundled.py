@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import tinylm
 from stage import shows, until
 from textual.pilot import Pilot
 
 from engine.lm import find as models
-from engine.lm.generate import generate, score
+from engine.lm.generate import generate
 from engine.lm.sampling import GenerateSpec, Sampling
 from engine.runs.events import Event, Token
 from engine.runs.messages import Control
@@ -54,10 +55,7 @@ async def at_work(sampling: Sampling) -> AsyncIterator[Pilot[int]]:
 
 async def test_tokens_and_probabilities_are_those_of_the_engine() -> None:
     wanted = completion(PROMPT, SAMPLING)
-    model = load()
-    scored = [
-        token for token in score(model, model.tokenizer.encode(PROMPT).ids, Control()) if isinstance(token, Token)
-    ]
+    scored = tinylm.tokens(tinylm.complete(load(), PROMPT, score_prompt=True, max_new_tokens=1), prompt=True)
     async with at_work(SAMPLING) as pilot:
         pane = pilot.app.query_one(GeneratePane)
         await until(pilot, lambda: pane.settled and len(pane.tokens.path) == len(PROMPT) + 30, 60)

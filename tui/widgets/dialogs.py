@@ -63,6 +63,10 @@ class BaseScreen(Screen[Result]):
         if event.size != self.app.size:
             event.prevent_default()
 
+    def on_screen_resume(self) -> None:
+        """What keys do may have changed while a dialog lay over this screen."""
+        self.refresh_bindings()
+
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """Where a selection begins: in no widget that was taken away and is still in the picture."""
         widget, offset = super().get_widget_and_offset_at(x, y)

@@ -51,7 +51,7 @@ class KeyBar(Lines):
         """Look once for all changes that wait."""
         if not self._changed:
             self._changed = True
-            self.call_after_refresh(self._look)
+            self.call_later(self._look)  # Textual's call_after_refresh is lost with a dialog that closes before it
 
     def _look(self) -> None:
         self._changed = False
