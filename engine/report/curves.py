@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpoints import run as runs
 from checkpoints.run import Run, mark
+from checkpoints.store import CheckpointError
 from engine.report import journal
 from engine.report.journal import Steps
 from engine.report.tables import Samples
+from engine.runs import owner
 from engine.runs.listing import figure
 
 if TYPE_CHECKING:
@@ -79,6 +83,23 @@ def read(run: Run, axis: str = "step", smoothing: float = 0.0, bins: int = BINS)
     evaluations = tuple(one for one, _ in known.evaluations)
     train = tuple(one for one in binned if math.isfinite(one.x))
     return Story(known.begun, known.ended, train, tuple(validation), evaluations, known.samples, known.methods)
+
+
+def before(run: Run) -> tuple[tuple[float, float], ...]:
+    """Step and validation loss of the runs that a branch goes on from, each up to the step where the next begins.
+
+    Empty for a run that is no branch. A run that was deleted or cannot be read is left out, and so are those before it.
+    """
+    points: tuple[tuple[float, float], ...] = ()
+    begins = math.inf
+    with contextlib.suppress(runs.NoSuchRun, CheckpointError, OSError):
+        while (parent := owner.task_of(run)[1].get("parent")) and isinstance(parent, str):
+            name, _, step = parent.rpartition("@")
+            if not step.isdecimal() or int(step) >= begins:  # no branch begins before its parent does
+                break
+            run, begins = runs.find(run.path.parent, name), int(step)
+            points = (*(point for point in read(run).validation if point[0] <= begins), *points)
+    return points
 
 
 @dataclass(frozen=True)

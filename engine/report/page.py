@@ -117,6 +117,8 @@ def pictures_of(run: Run, story: Story) -> Iterator[tuple[str, str]]:
             points = [(one.x, one.loss) for one in story.train]
             band = [(one.x, one.low, one.high) for one in story.train]
             lines.append(svg.Line("training", points, band))
+        if earlier := curves.before(run):
+            lines.append(svg.Line("validation, parent", earlier))
         lines.append(svg.Line("validation", story.validation, dots=len(story.validation) <= 60))
         rules = [(at, name) for key, name in _ENTROPIES.items() if (at := figure(story.begun.get(key))) is not None]
         yield "loss.svg", svg.plot(lines, LABELS["step"], "loss, nats per character", title=run.name, rules=rules)

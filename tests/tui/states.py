@@ -44,7 +44,7 @@ async def stand(pilot: Pilot[int], task: str, state: str) -> FollowPane:
     """Show a run in this state in the pane of its task, which is on the screen."""
     pane = pilot.app.screen_stack[0].query_one(f"#{task}", FollowPane)
     if state != "none":
-        pane.run_shown = cast(Run, SimpleNamespace(name="run", path=Path("/nowhere")))
+        pane.run_shown = Run(Path("/nowhere/run"))
         pane.fresh()
         for event in told(task, state):
             pane.story.fold(event)

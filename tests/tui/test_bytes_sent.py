@@ -6,8 +6,8 @@ import math
 import random
 import statistics
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -78,7 +78,7 @@ async def test_a_training_sends_few_bytes_for_its_figures_and_its_curve(monkeypa
     app = LabApp()
     async with app.run_test(size=(120, 40)) as pilot:
         pane = app.pane
-        pane.run_shown = cast(Run, SimpleNamespace(name="run"))
+        pane.run_shown = Run(Path("/nowhere/run"))
         pane.fresh()
         pane.story.fold(replace(started(steps=3000), uniform_entropy=4.28, unigram_entropy=2.96, bigram_entropy=2.19))
         pane.show_results()

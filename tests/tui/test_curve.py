@@ -44,6 +44,23 @@ def training(steps: int, every: int, of: int = 1500) -> Story:
     return made
 
 
+def test_what_a_branch_goes_on_from_is_drawn_left_of_its_curve() -> None:
+    made = folded(started(step=100, steps=200))
+    for number in (120, 140, 160):
+        made.fold(step(number, 2.0))
+        made.fold(evaluated(number, 2.0))
+    own, both = (draw(made, 80, 18, replace(NONE, before=points)) for points in ((), ((0.0, 4.0), (100.0, 2.0))))
+    read = Read(both)
+    first, last = (round(read.place(x, y)[0]) for x, y in ((0, 4.0), (100, 2.0)))
+    assert not any(colours(own, row, column) == SERIES[0] for row in range(16) for column in range(first, last))
+    for column in range(first, last):
+        rows = [row for row in range(16) if colours(both, row, column) == SERIES[0]]
+        loss = 4.0 - 2.0 * (column - first) / (last - first)
+        assert min(abs(row - read.place(0, loss)[1]) for row in rows) <= 1
+    assert "parent" in legend(replace(NONE, before=((0.0, 4.0),))).plain
+    assert "parent" not in legend(NONE).plain
+
+
 def colours(strips: list[Strip], line: int, column: int) -> str:
     """The colour of a cell."""
     for segment in strips[line].crop(column, column + 1):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from types import SimpleNamespace
-from typing import cast
+from pathlib import Path
 
 import pytest
 from stage import (
@@ -44,7 +43,7 @@ async def open_first(pilot: Pilot[int]) -> None:
 
 def tell(app: LabApp, name: str, events: list[Event]) -> None:
     """Show a run of this name that has told these events."""
-    app.pane.run_shown = cast(Run, SimpleNamespace(name=name))
+    app.pane.run_shown = Run(Path(name))
     app.pane.fresh()
     for event in events:
         app.pane.story.fold(event)

@@ -48,6 +48,10 @@ def curve(story: Story, options: CurveOptions) -> list[Hint]:
             "batch",
         ),
     ]
+    if options.before:
+        at, last = options.before[-1]
+        told = f"The run branched from another one, whose validation loss was {last:.3f} nats at step {at:,.0f}."
+        found.append(Hint("parent", (), told, "checkpoint"))
     for field, name in REFERENCES:
         if (loss := getattr(story.started, field, None)) is not None:
             shown = reference(loss)

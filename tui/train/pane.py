@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rich.text import Text
@@ -30,7 +31,7 @@ from tui.text import safe
 from tui.train import hints, views
 from tui.train.form import TrainForm
 from tui.train.resuming import ask_steps
-from tui.train.runs import Trainings, peak_rate, sampling
+from tui.train.runs import Trainings, before, peak_rate, sampling
 from tui.widgets.curve import CurveOptions, draw, legend, step_at
 from tui.widgets.dialogs import Entry, Option, Question
 from tui.widgets.lines import Lines
@@ -82,9 +83,16 @@ class TrainPane(FollowPane):
 
     def fresh(self) -> None:
         self.story = Story()
-        self.options = replace(self.options, cursor=None)
+        self.options = replace(self.options, cursor=None, before=())
         self._made: dict[str, object] = {}
         """what each view was made from"""
+        self.look_again()
+
+    def reader(self, run: Run) -> Callable[[], Any]:
+        return partial(before, run)
+
+    def know(self, found: Any) -> None:
+        self.options = replace(self.options, before=found)
 
     def focus_results(self) -> None:
         alone = self.has_class("-single", "-sample")

@@ -33,6 +33,13 @@ class Trainings(TaskRuns):
         return f"{trained.source} exported to {folder}" + (f"\n\n{trained.notice}" if trained.notice else "")
 
 
+def before(run: Run) -> tuple[tuple[float, float], ...]:
+    """Step and validation loss of what a branch goes on from, see :func:`engine.report.curves.before`."""
+    from engine.report import curves  # not needed for the first picture
+
+    return curves.before(run)
+
+
 def peak_rate(run: Run, last: Step | None) -> float:
     """The learning rate at which the schedule of a run peaks, as it was at the ``last`` step, where there was one.
 

@@ -36,6 +36,8 @@ class CurveOptions:
     cursor: int | None = None
     end: int = 0
     """of the axis; 0 for a round number beyond the last step"""
+    before: tuple[tuple[float, float], ...] = ()
+    """step and validation loss of the runs that a branch goes on from"""
 
 
 def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[Strip]:
@@ -50,9 +52,10 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
         return _message("waiting for the first steps", width, height)
     plot = Plot(width, height, MARGIN)
     steps = _step_axis(story, plot.columns, options)
+    before = [(step, clipped(loss)) for step, loss in options.before if math.isfinite(loss)]
     bands = _bands(buckets, steps, plot.columns, options.smoothing)
-    low = min([loss for _, loss in evaluations] + [least for _, least, _, _ in bands])
-    high = max([loss for _, loss in evaluations] + [most for _, _, most, _ in bands])
+    low = min([loss for _, loss in (*before, *evaluations)] + [least for _, least, _, _ in bands])
+    high = max([loss for _, loss in (*before, *evaluations)] + [most for _, _, most, _ in bands])
     known = [(getattr(story.started, field), name) for field, name in REFERENCES] if story.started else []
     high = max([high, *(loss for loss, _ in known if loss and loss <= high * 1.02)])
     low, high = _whole(low, high, log=options.log)
@@ -68,6 +71,8 @@ def draw(story: Story, width: int, height: int, options: CurveOptions) -> list[S
     plot.band([(step, least, most) for step, least, most, _ in bands], BORDER)
     if options.smoothing:
         plot.line([(step, mean) for step, _, _, mean in bands], MUTED)
+    if before:
+        plot.line(before, SERIES[0])
     if len(evaluations) >= JOINED:
         plot.line(evaluations, SERIES[0], thick=True)
     if len(evaluations) <= plot.columns // 3:
@@ -84,6 +89,8 @@ def reference(loss: float) -> str:
 def legend(options: CurveOptions, *, short: bool = False) -> Text:
     """What the marks of the curve mean."""
     text = Text(no_wrap=True, overflow="ellipsis").append("● ", SERIES[0]).append("validation", MUTED)
+    if options.before:
+        text.append("  ─ ", SERIES[0]).append("parent", MUTED)
     if options.smoothing:
         text.append(f"  ─ mean of {options.smoothing} steps", MUTED)
     text.append("  ⣿ ", BORDER).append("batch" if short else "batch, min to max", MUTED)

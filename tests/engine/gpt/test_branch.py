@@ -14,6 +14,8 @@ from checkpoints import store
 from engine.gpt import runs as gpt_runs
 from engine.gpt.branch import branch
 from engine.gpt.trained import load
+from engine.report import curves
+from engine.runs import owner
 from engine.runs.events import Evaluated, Started
 from engine.runs.listing import summarise
 from engine.runs.spec import BadSpec
@@ -62,6 +64,24 @@ def test_a_branch_differs_in_what_was_changed_and_knows_its_parent(verse: Path) 
     gpt_runs.write_spec(made, after)
     assert summarise(made).parent == f"{parent.name}@20"
     assert json.loads((made.path / "spec.json").read_text())["parent"] == f"{parent.name}@20"
+
+
+def test_the_losses_before_a_branch_are_those_of_all_it_goes_on_from(verse: Path) -> None:
+    parent, told = parent_of(verse, **NANO)
+    middle = branch(f"{parent.name}@20", {"steps": 60})
+    later = train(gpt_runs.spec_of(middle), run=middle, resume=True)
+    last = branch(f"{middle.name}@60", {"steps": 80})
+    for run, events in ((parent, told), (middle, later)):
+        list(owner.record(run, iter(events)))
+    losses = {one.step: one.val_loss for one in only(Evaluated, told) if one.step <= 20}
+    assert losses
+    assert dict(curves.before(middle)) == losses
+    assert dict(curves.before(last)) == losses | {one.step: one.val_loss for one in only(Evaluated, later)}
+    assert curves.before(parent) == ()
+    middle.write_json("spec.json", {**middle.read_json("spec.json"), "parent": f"{last.name}@20"})  # a circle
+    assert dict(curves.before(middle)) == {}
+    shutil.rmtree(middle.path)
+    assert curves.before(last) == ()
 
 
 def test_best_and_last_are_names_of_checkpoints(verse: Path) -> None:
