@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rich.console import RenderableType
 from textual import getters, on, work
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import ComposeResult, SystemCommand
-from textual.events import Resize, TextSelected
-from textual.filter import LineFilter
+from textual.events import TextSelected
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
@@ -24,17 +20,15 @@ from checkpoints.store import CheckpointError
 from engine.runs import owner, queue
 from engine.runs.listing import explain
 from engine.runs.spec import BadSpec
-from tui import away, panes, screenshot, themes
+from tui import away, panes, screenshot
 from tui.actions import ACTIONS, Action
-from tui.changes import Changes, Layout, Picture
 from tui.clipboard import copy
 from tui.config import AtEnd
-from tui.driver import TerminalDriver, leave_if_hung_up
-from tui.ending import EndingApp
-from tui.follow import last_values
+from tui.driver import leave_if_hung_up
 from tui.pane import Pane, RunEnded, Swept, UseLadder, UseModel, UsePrompt, UseRun, UseSpec, bindings
 from tui.switcher import PaneSwitcher
 from tui.terminal import SMALLEST, announcement
+from tui.terminal_app import TerminalApp
 from tui.train.pane import TrainPane
 from tui.widgets import dialogs
 from tui.widgets.bar import Bar
@@ -52,7 +46,7 @@ _WORK = ("start", "pause", "stop", "sample")
 LAB = "lab"
 
 
-class LabApp(EndingApp):
+class LabApp(TerminalApp):
     """Holds the panes; any number of runs may be under way, each in a process of its own."""
 
     TITLE = "llmlab-tui"
@@ -71,37 +65,11 @@ class LabApp(EndingApp):
 
         ``at_end`` says how the terminal announces the end of a run, ``pane`` is shown first.
         """
-        super().__init__(driver_class=TerminalDriver)
+        super().__init__(theme)
         self._wrong, self._at_end = wrong, at_end or AtEnd()
-        self.animation_level = "none"  # every frame of a page that glides is sent
         self.switcher = PaneSwitcher(pane)
         self._first, self._from_lab = pane, False
         """whether the Lab has asked for a pane"""
-        self._picture = Picture()
-        for known in (themes.DARK, themes.LIGHT, themes.SIXTEEN):
-            self.register_theme(known)
-        self._few = self.no_color or theme == themes.SIXTEEN.name
-        """whether the terminal shows no more than 16 colours: then there is one theme"""
-        self.theme = themes.SIXTEEN.name if self._few else theme if theme in themes.CYCLE else themes.DARK.name
-        self._few_colours = themes.FewColours(none=self.no_color)
-        self.ansi_theme_dark, self.ansi_theme_light = themes.ANSI_DARK, themes.ANSI_LIGHT
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Without colours Textual's own filter would draw black on black where there are 16."""
-        if self.no_color or self.native_ansi_color:
-            return [self._few_colours]
-        return super().get_line_filters()
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Send the cells that changed only: Textual would send whole lines, and the whole screen after a layout."""
-        if isinstance(renderable, ChopsUpdate):
-            renderable = Changes(renderable.chops, renderable.spans, renderable.chop_ends)
-            renderable.picture = self._picture
-        elif isinstance(renderable, LayoutUpdate):
-            renderable = Layout(renderable, self._picture)
-            if renderable.empty:
-                return
-        super()._display(screen, renderable)
 
     # -- the screen --------------------------------------------------------------------------------------------------
 
@@ -148,12 +116,6 @@ class LabApp(EndingApp):
         gc.collect()
         gc.freeze()  # widgets live as long as the program: a collection need not look at them again
         gc.set_threshold(20_000, 20, 20)
-
-    def on_resize(self, event: Resize) -> None:
-        self._picture.forget()
-        small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
-        for screen in self.screen_stack:
-            screen.set_class(small, "-small")
 
     def _read_gauges(self) -> None:
         if self.is_running:
@@ -211,7 +173,7 @@ class LabApp(EndingApp):
             return self.working.allows(name)
         if name == "back_to_lab":
             return self._from_lab and self.here.id != LAB
-        return name != "theme" or not self._few
+        return name != "theme" or not self.few
 
     # -- what panes ask for ------------------------------------------------------------------------------------------
 
@@ -332,17 +294,3 @@ class LabApp(EndingApp):
         text = self.screen.get_selected_text() or (self.focused.plain if isinstance(self.focused, Lines) else "")
         told, written = await copy(self, text, home.home() / "copied.txt")
         self.notify(told, severity="information" if written else "warning", markup=False)
-
-    def action_repaint(self) -> None:
-        """Draw everything again, also what should be on the terminal already: something may have removed it.
-
-        Other layouts, such as that after a dialog was closed, send only what they change.
-        """
-        self._picture.forget()
-        self.refresh(layout=True)
-
-    def action_theme(self) -> None:
-        """The next theme."""
-        where = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
-        self.theme = themes.CYCLE[(where + 1) % len(themes.CYCLE)]
-        last_values.write("screen.json", {"theme": self.theme})
