@@ -134,7 +134,12 @@ class LabApp(TerminalApp):
     @property
     def key_titles(self) -> dict[str, str]:
         """What the key bar calls actions that differ from pane to pane."""
-        return {"app.start": self.working.START}
+        return {"app.start": self.working.START} if self._has_panes else {}
+
+    @property
+    def _has_panes(self) -> bool:
+        """Whether a pane is mounted."""
+        return bool(self.switcher.current and self.switcher.children)
 
     # -- what can be done --------------------------------------------------------------------------------------------
 
@@ -158,8 +163,8 @@ class LabApp(TerminalApp):
         """Hide what makes no sense now; a question on the screen is answered before anything else is done."""
         if isinstance(self.screen, ModalScreen) and action in _BENEATH:
             return False
-        if (action in _WORK or action == "back_to_lab") and not (self.switcher.current and self.switcher.children):
-            return True  # the panes are not mounted yet
+        if (action in _WORK or action == "back_to_lab") and not self._has_panes:
+            return True
         return self._possible(action)
 
     def _now(self, action: Action, here: Pane) -> bool:

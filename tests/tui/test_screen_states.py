@@ -17,6 +17,7 @@ from engine.runs.events import Finished
 from tui.app import LabApp
 from tui.follow.pane import FollowPane
 from tui.generate.pane import GeneratePane
+from tui.train.pane import TrainPane
 
 PANES = {"train": "1", "classify": "4", "choose": "5", "retrieve": "6"}
 STATES = ("none", "starting", "running", "paused", "stopping", "stopped", "finished", "failed", "interrupted")
@@ -94,7 +95,16 @@ async def test_every_state_says_how_it_stands_and_lights_the_keys_that_work(task
             assert (state, got) == (state, expected[state])
 
 
-async def test_f5_beside_a_run_never_starts_another_one(trainers: FakeTrainers) -> None:
+async def test_f5_beside_a_run_never_starts_another_one(
+    trainers: FakeTrainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def declined(pane: TrainPane, _: object) -> bool:
+        asked.append(pane.state)
+        return False
+
+    monkeypatch.setattr("tui.train.pane.ask_steps", declined)
     async with LabApp().run_test(size=(120, 40)) as pilot:
         await arrive(pilot, "train")
         for state in STATES[1:]:
@@ -105,8 +115,7 @@ async def test_f5_beside_a_run_never_starts_another_one(trainers: FakeTrainers) 
             await pilot.pause()
             assert not trainers.started
             assert bool(resumed) == (state in ("stopped", "failed", "interrupted"))
-            for _ in pilot.app.screen_stack[1:]:
-                await pilot.press("escape")
+    assert asked == ["finished"]
 
 
 async def test_a_stopped_run_is_resumed_where_it_is_shown(trainers: FakeTrainers) -> None:

@@ -169,7 +169,10 @@ def test_what_a_run_says_never_reaches_the_terminal_as_commands(home: Path, tmp_
         run = gpt_runs.create(spec)
         with run_owner.spawn(run) as trainer:
             eventually(lambda: run.owner() is not None, "the trainer owns the run")
+            trainer.send_signal(signal.SIGSTOP)  # so that it is at work when the screen looks
             with Terminal() as terminal:
+                terminal.shows("loss, nats")
+                trainer.send_signal(signal.SIGCONT)
                 terminal.shows("finished", "␛]0;PAYLOAD␇", seconds=40)
                 assert trainer.wait(30) == 0
                 terminal.press(b"7")
