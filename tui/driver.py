@@ -16,7 +16,7 @@ from textual.events import AppBlur, AppFocus, Key
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from tui.app import LabApp
+    from tui.terminal_app import TerminalApp
 
 # One byte that is not UTF-8, from a Latin-1 terminal or out of a torn paste, would end the program.
 linux_driver.getincrementaldecoder = lambda _: lambda: codecs.getincrementaldecoder("utf-8")("replace")  # type: ignore
@@ -97,7 +97,7 @@ class TerminalDriver(linux_driver.LinuxDriver):
         if self._drawing:
             self.suspend_application_mode()
         self.resume_application_mode()
-        cast("LabApp", self._app).action_repaint()
+        cast("TerminalApp", self._app).action_repaint()
 
 
 def leave_if_hung_up() -> None:
